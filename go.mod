@@ -1,0 +1,10 @@
+module github.com/absurdgen/absurdgen
+
+go 1.26.0
+
+require (
+	github.com/dave/jennifer v1.7.1
+	github.com/google/go-cmp v0.7.0
+	github.com/jackc/pgx/v5 v5.12.0
+	golang.org/x/tools v0.52.0
+)
