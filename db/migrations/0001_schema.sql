@@ -1,0 +1,198 @@
+-- The tables of the engine. Every queue shares them: the queue's number comes first in every key, so plans are cached
+-- and history of one queue is never in the way of another.
+--
+-- One row a task. The row is born at spawn, claimed and finished in place. No index names a column that a claim or a
+-- completion changes, so both are heap-only updates; everything that must be *found* lives in a narrow table of its own:
+--
+--   ready    runs that may start now, in claim order
+--   timers   moments at which something must happen to a task: a sleep ends, a retry is due, a wait times out
+--   waits    open waits of sleeping tasks, by event
+--   claims   which tasks a worker holds, one row a claim call
+--
+-- Finished tasks are in none of them, which is why claiming does not slow down as history grows.
+--
+-- Lock order, for every function: worker row; event rows by (queue, tenant, name); task rows by task id; then ready, timer,
+-- wait, checkpoint and claim rows. Claims, flushes and sweeps never wait for a row: they SKIP LOCKED.
+
+create schema if not exists absurd;
+
+create table absurd.queues (
+  queue_name          text primary key,
+  queue_no            integer not null generated always as identity unique,
+  created_at          timestamptz not null default clock_timestamp(),
+  storage_mode        text not null default 'unpartitioned' check (storage_mode in ('unpartitioned', 'partitioned')),
+  default_partition   text not null default 'enabled' check (default_partition in ('enabled', 'disabled')),
+  partition_lookahead interval not null default interval '28 days' check (partition_lookahead >= interval '0'),
+  partition_lookback  interval not null default interval '1 day' check (partition_lookback >= interval '0'),
+  cleanup_ttl         interval not null default interval '30 days' check (cleanup_ttl >= interval '0'),
+  cleanup_limit       integer not null default 1000 check (cleanup_limit >= 1),
+  detach_mode         text not null default 'none' check (detach_mode in ('none', 'empty')),
+  detach_min_age      interval not null default interval '30 days' check (detach_min_age >= interval '0')
+);
+
+-- Task names as numbers: four bytes in the ready index instead of a text.
+create table absurd.task_names (
+  name_no   integer generated always as identity primary key,
+  queue_no  integer not null,
+  task_name text not null,
+  unique (queue_no, task_name)
+);
+
+-- A worker process. Its lease covers every run it has claimed; renewing it is one heap-only update, however many runs it holds.
+create table absurd.workers (
+  worker_id        bigint generated always as identity primary key,
+  worker_name      text not null,
+  registered_at    timestamptz not null,
+  lease_expires_at timestamptz not null
+) with (fillfactor = 50);
+
+-- A worker on a queue. idle is raised before the last empty claim, so that a producer notifies only when somebody is listening.
+create table absurd.worker_queues (
+  queue_no  integer not null,
+  worker_id bigint not null,
+  idle      boolean not null default false,
+  primary key (queue_no, worker_id)
+) with (fillfactor = 50);
+
+-- Task states: p pending, r running, s sleeping, b blocked (the code and the records disagree), c completed, f failed,
+-- x cancelled. A blocked task is shown as sleeping wherever the six states of the Absurd surface are expected.
+create table absurd.tasks (
+  task_id          uuid not null,
+  enqueue_at       timestamptz not null,
+  first_started_at timestamptz,          -- set by the first claim
+  started_at       timestamptz,          -- the latest claim
+  available_at     timestamptz,          -- when the current run is or was due; also the key of its ready or timer row; infinity: only a wait ends it
+  ended_at         timestamptz,          -- when the task reached a final state
+  worker_id        bigint,               -- the holder, when claimed by a worker with a lease of its own
+  queue_no         integer not null,
+  name_no          integer not null,
+  token            integer not null default 0,  -- raised by every claim; the number that proves a claim
+  attempt          integer not null default 1,
+  max_attempts     integer,                     -- null: no limit
+  generation       integer not null default 0,  -- raised by continue-as-new
+  lost_leases      smallint not null default 0,
+  priority         smallint not null default 0, -- lower numbers run first
+  state            "char" not null default 'p',
+  has_records      boolean not null default false,
+  has_waits        boolean not null default false,
+  watched          boolean not null default false,  -- somebody waits for the outcome: completion notifies
+  tenant           text not null default '',
+  run_id           uuid,                 -- the current run; null for the first attempt, whose run id is the task id
+  claimed_by       text,                 -- the holder, when claimed through claim_task
+  claim_expires_at timestamptz,          -- the lease of a run claimed through claim_task; null: never ends
+  wake_event       text,                 -- claim_task's account of what ended the last wait
+  event_payload    jsonb,
+  params           jsonb not null,
+  headers          jsonb,
+  retry_strategy   jsonb,
+  cancellation     jsonb,
+  idempotency_key  text,
+  result           jsonb,
+  failure          jsonb,                -- why the task failed, or why it is blocked
+  primary key (queue_no, task_id)
+) with (fillfactor = 60);
+
+-- Attempts that are over, and the ids of attempts after the first. The current attempt lives in its task's row: the row
+-- here only says which task a run id belongs to until the attempt ends.
+create table absurd.runs (
+  queue_no         integer not null,
+  run_id           uuid not null,
+  task_id          uuid not null,
+  attempt          integer not null,
+  state            "char" not null,
+  created_at       timestamptz not null,
+  available_at     timestamptz,
+  started_at       timestamptz,
+  failed_at        timestamptz,
+  claim_expires_at timestamptz,
+  claimed_by       text,
+  failure_reason   jsonb,
+  primary key (queue_no, run_id)
+);
+create index runs_by_task on absurd.runs (queue_no, task_id);
+
+-- Runs that may start now. Claim deletes from it in index order and stops at its limit.
+create table absurd.ready (
+  queue_no     integer not null,
+  name_no      integer not null,
+  priority     smallint not null,
+  available_at timestamptz not null,
+  task_id      uuid not null
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+create index ready_in_claim_order on absurd.ready (queue_no, name_no, priority, available_at, task_id);
+
+-- Kinds: w wake the task (sleep, retry, wait timeout), l look at the lease of a run claimed through claim_task,
+-- d look at the cancellation policy. A timer may be early (the lease was extended): whoever takes it re-arms it.
+create table absurd.timers (
+  queue_no integer not null,
+  due_at   timestamptz not null,
+  task_id  uuid not null,
+  kind     "char" not null,
+  primary key (queue_no, due_at, task_id, kind)
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+
+-- One row a claim call: the tasks that this worker took with it. Written once, deleted when all of them have ended.
+create table absurd.claims (
+  worker_id bigint not null,
+  claim_no  bigint generated always as identity,
+  queue_no  integer not null,
+  task_ids  uuid[] not null,
+  primary key (worker_id, claim_no)
+);
+
+create sequence absurd.checkpoint_seq;
+
+-- The recorded outcomes of a task's durable operations; first write wins.
+-- Kinds: s step, z sleep, e event, c child, m message, r race, p patch decision, k cancel request.
+-- Outcomes: v value, f failure, t timeout, n pending (a step between two attempts: the only mutable row), o superseded.
+-- seq rises in the order of commits within a task.
+create table absurd.checkpoints (
+  seq             bigint not null default nextval('absurd.checkpoint_seq'),
+  recorded_at     timestamptz not null,
+  fingerprint     bigint not null default 0,  -- of the input, taken from the encoder's bytes; 0: none
+  task_id         uuid not null,
+  queue_no        integer not null,
+  attempt         integer not null,           -- the attempt that wrote it
+  kind            "char" not null default 's',
+  outcome         "char" not null default 'v',
+  checkpoint_name text not null,
+  state           jsonb,
+  primary key (queue_no, task_id, checkpoint_name)
+);
+
+-- Events. A null payload is a placeholder: somebody waits, nothing was emitted yet.
+create table absurd.events (
+  queue_no   integer not null,
+  tenant     text not null default '',
+  event_name text not null,
+  emitted_at timestamptz not null,
+  payload    jsonb,
+  primary key (queue_no, tenant, event_name)
+);
+create index events_by_age on absurd.events (queue_no, emitted_at);
+
+-- Open waits for events.
+create table absurd.waits (
+  queue_no   integer not null,
+  task_id    uuid not null,
+  step_name  text not null,
+  tenant     text not null default '',
+  event_name text not null,
+  timeout_at timestamptz,       -- null: no timeout
+  created_at timestamptz not null,
+  primary key (queue_no, task_id, step_name)
+);
+create index waits_by_event on absurd.waits (queue_no, tenant, event_name);
+
+-- Idempotency keys. scope is the task name for keys given through spawn_tasks, and '' for those given through spawn_task,
+-- whose keys are queue-wide by contract. fingerprint tells two different inputs under one key apart; 0: unknown.
+create table absurd.idempotency_keys (
+  queue_no        integer not null,
+  tenant          text not null default '',
+  scope           text not null default '',
+  idempotency_key text not null,
+  task_id         uuid not null,
+  fingerprint     bigint not null default 0,
+  primary key (queue_no, tenant, scope, idempotency_key)
+);
+create index idempotency_keys_by_task on absurd.idempotency_keys (queue_no, task_id);
