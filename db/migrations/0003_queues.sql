@@ -1,0 +1,219 @@
+-- Queues, and the five relations under which readers see one queue.
+
+-- validate_queue_name returns its argument, or raises: a name has 1 to 57 bytes, so that a prefix and a partition's tag fit
+-- into an identifier beside it.
+create function absurd.validate_queue_name(p_queue_name text) returns text
+language plpgsql
+as $$
+begin
+  if p_queue_name is null or p_queue_name = '' then
+    raise exception 'a queue name must not be empty';
+  end if;
+  if octet_length(p_queue_name) > 57 then
+    raise exception 'queue name "%" has % bytes; at most 57 are allowed', p_queue_name, octet_length(p_queue_name);
+  end if;
+  return p_queue_name;
+end
+$$;
+
+-- queue_number is the number under which a queue's rows are kept. An unknown queue raises 42P01, because to callers a queue is
+-- a set of tables.
+create function absurd.queue_number(p_queue_name text) returns integer
+language plpgsql stable
+as $$
+declare
+  v_queue_no integer;
+begin
+  select q.queue_no into v_queue_no from absurd.queues q where q.queue_name = p_queue_name;
+  if v_queue_no is null then
+    raise exception 'queue "%" does not exist', p_queue_name
+      using errcode = 'undefined_table', hint = 'Make it first: select absurd.create_queue(...)';
+  end if;
+  return v_queue_no;
+end
+$$;
+
+-- state_word is the long form of a task's state.
+create function absurd.state_word(p_state "char") returns text
+language sql immutable strict parallel safe
+as $$
+  select case p_state when 'p' then 'pending' when 'r' then 'running' when 's' then 'sleeping' when 'b' then 'blocked'
+                      when 'c' then 'completed' when 'f' then 'failed' when 'x' then 'cancelled' end
+$$;
+
+-- The readers' relations, over all queues. Only tenant '' has events here: a reader expects one row an event name.
+
+create view absurd.reader_tasks as
+select t.queue_no, t.task_id, n.task_name, t.params, t.headers, t.retry_strategy, t.max_attempts, t.cancellation, t.enqueue_at,
+       t.first_started_at, case t.state when 'b' then 'sleeping' else absurd.state_word(t.state) end as state,
+       t.attempt as attempts, coalesce(t.run_id, t.task_id) as last_attempt_run,
+       case when t.state = 'c' then t.result end as completed_payload,
+       case when t.state = 'x' then t.ended_at end as cancelled_at,
+       t.idempotency_key
+from absurd.tasks t
+join absurd.task_names n on n.name_no = t.name_no;
+
+-- run_state is the state of a task's current run. It differs from the task's where a policy cancelled the task because its
+-- failed run could not be retried in time: then the failure is kept, and the run is failed.
+create function absurd.run_state(p_task_state "char", p_failure jsonb) returns "char"
+language sql immutable parallel safe
+as $$ select case when p_task_state = 'x' and p_failure is not null then 'f'::"char" else p_task_state end $$;
+
+-- The current run of each task, as its task's row has it.
+create view absurd.reader_current_runs as
+select t.queue_no, t.task_id, t.run_id, t.attempt, t.enqueue_at,
+       case t.state when 'b' then 'sleeping' else absurd.state_word(absurd.run_state(t.state, t.failure)) end as state,
+       case when t.worker_id is null then t.claimed_by else coalesce(w.worker_name, 'worker ' || t.worker_id) end as claimed_by,
+       case when t.worker_id is null then t.claim_expires_at else w.lease_expires_at end as claim_expires_at,
+       coalesce(t.available_at, t.enqueue_at) as available_at, t.wake_event, t.event_payload, t.started_at,
+       case when t.state = 'c' then t.ended_at end as completed_at,
+       case when absurd.run_state(t.state, t.failure) = 'f' then t.ended_at end as failed_at,
+       case when t.state = 'c' then t.result end as result,
+       case when absurd.run_state(t.state, t.failure) = 'f' then t.failure end as failure_reason
+from absurd.tasks t
+left join absurd.workers w on w.worker_id = t.worker_id;
+
+-- Three branches, so that a look-up by run id finds an index in each: first attempts, later current ones, and those that are over.
+create view absurd.reader_runs as
+select c.queue_no, c.task_id as run_id, c.task_id, c.attempt, c.state, c.claimed_by, c.claim_expires_at, c.available_at,
+       c.wake_event, c.event_payload, c.started_at, c.completed_at, c.failed_at, c.result, c.failure_reason, c.enqueue_at as created_at
+from absurd.reader_current_runs c
+where c.run_id is null
+union all
+select r.queue_no, r.run_id, r.task_id, r.attempt, c.state, c.claimed_by, c.claim_expires_at, c.available_at,
+       c.wake_event, c.event_payload, c.started_at, c.completed_at, c.failed_at, c.result, c.failure_reason, r.created_at
+from absurd.runs r
+join absurd.reader_current_runs c on c.queue_no = r.queue_no and c.task_id = r.task_id and c.run_id = r.run_id
+where r.state = 'p'
+union all
+select r.queue_no, r.run_id, r.task_id, r.attempt, absurd.state_word(r.state), r.claimed_by, r.claim_expires_at,
+       coalesce(r.available_at, r.created_at), null::text, null::jsonb, r.started_at, null::timestamptz, r.failed_at, null::jsonb,
+       r.failure_reason, r.created_at
+from absurd.runs r
+where r.state <> 'p';
+
+create view absurd.reader_checkpoints as
+select c.queue_no, c.task_id, c.checkpoint_name, c.state, case c.outcome when 'n' then 'pending' else 'committed' end as status,
+       case c.attempt when 1 then c.task_id
+         else (select r.run_id from absurd.runs r
+               where r.queue_no = c.queue_no and r.task_id = c.task_id and r.attempt = c.attempt) end as owner_run_id,
+       c.recorded_at as updated_at
+from absurd.checkpoints c;
+
+create view absurd.reader_events as
+select e.queue_no, e.event_name, e.payload, e.emitted_at
+from absurd.events e
+where e.tenant = '';
+
+create view absurd.reader_waits as
+select w.queue_no, w.task_id, coalesce(t.run_id, t.task_id) as run_id, w.step_name, w.event_name, w.timeout_at, w.created_at
+from absurd.waits w
+join absurd.tasks t on t.queue_no = w.queue_no and t.task_id = w.task_id
+where t.state in ('s', 'b');
+
+-- ensure_queue_tables makes those of a queue's relations that are missing. A queue that has them all takes no lock.
+create function absurd.ensure_queue_tables(p_queue_name text) returns void
+language plpgsql
+as $$
+declare
+  v_queue_no integer;
+  v_relation record;
+begin
+  perform absurd.validate_queue_name(p_queue_name);
+  v_queue_no := absurd.queue_number(p_queue_name);
+  for v_relation in
+    select format('absurd.%I', d.prefix || '_' || p_queue_name) as name, d.source, d.columns
+    from (values
+      ('t', 'reader_tasks', 'task_id, task_name, params, headers, retry_strategy, max_attempts, cancellation, enqueue_at,'
+        ' first_started_at, state, attempts, last_attempt_run, completed_payload, cancelled_at, idempotency_key'),
+      ('r', 'reader_runs', 'run_id, task_id, attempt, state, claimed_by, claim_expires_at, available_at, wake_event,'
+        ' event_payload, started_at, completed_at, failed_at, result, failure_reason, created_at'),
+      ('c', 'reader_checkpoints', 'task_id, checkpoint_name, state, status, owner_run_id, updated_at'),
+      ('e', 'reader_events', 'event_name, payload, emitted_at'),
+      ('w', 'reader_waits', 'task_id, run_id, step_name, event_name, timeout_at, created_at')
+    ) d (prefix, source, columns)
+  loop
+    continue when to_regclass(v_relation.name) is not null;
+    -- Two sessions that repair one queue at once: the second waits here, and then finds the relation.
+    perform pg_advisory_xact_lock(hashtext('absurd.ensure_queue_tables'), v_queue_no);
+    continue when to_regclass(v_relation.name) is not null;
+    execute format('create view %s as select %s from absurd.%I where queue_no = %s',
+                   v_relation.name, v_relation.columns, v_relation.source, v_queue_no);
+  end loop;
+end
+$$;
+
+-- create_queue makes a queue, or does nothing if it exists with the same storage mode.
+create function absurd.create_queue(p_queue_name text, p_storage_mode text) returns void
+language plpgsql
+as $$
+declare
+  v_mode  text := lower(btrim(p_storage_mode));
+  v_found text;
+begin
+  perform absurd.validate_queue_name(p_queue_name);
+  if v_mode is null or v_mode not in ('unpartitioned', 'partitioned') then
+    raise exception 'queue "%": storage mode % is unknown; use unpartitioned or partitioned', p_queue_name, coalesce(quote_literal(p_storage_mode), 'null');
+  end if;
+  if v_mode = 'partitioned' then
+    raise exception 'queue "%": partitioned storage is not supported yet; use unpartitioned', p_queue_name
+      using errcode = 'feature_not_supported';
+  end if;
+  select q.storage_mode into v_found from absurd.queues q where q.queue_name = p_queue_name;
+  if not found then
+    insert into absurd.queues (queue_name, storage_mode) values (p_queue_name, v_mode) on conflict (queue_name) do nothing;
+    select q.storage_mode into v_found from absurd.queues q where q.queue_name = p_queue_name;
+  end if;
+  if v_found <> v_mode then
+    raise exception 'queue "%" exists with storage mode %, not %', p_queue_name, v_found, v_mode;
+  end if;
+  perform absurd.ensure_queue_tables(p_queue_name);
+end
+$$;
+
+-- create_queue with a name alone makes an unpartitioned queue.
+create function absurd.create_queue(p_queue_name text) returns void
+language sql
+as $$ select absurd.create_queue(p_queue_name, 'unpartitioned') $$;
+
+-- drop_queue removes a queue with everything in it; an unknown name is no error. It drops whatever relations stand under the
+-- queue's names, and checks no name: what exists must be removable.
+create function absurd.drop_queue(p_queue_name text) returns void
+language plpgsql
+as $$
+declare
+  v_queue_no integer;
+  v_relation record;
+begin
+  select q.queue_no into v_queue_no from absurd.queues q where q.queue_name = p_queue_name for update;
+  if not found then
+    return;
+  end if;
+  for v_relation in
+    select format('drop %s absurd.%I cascade', case c.relkind when 'v' then 'view' else 'table' end, c.relname) as command
+    from unnest(array['t', 'r', 'c', 'e', 'w', 'i']) with ordinality p (prefix, ord)
+    join pg_catalog.pg_class c on c.relname = left(p.prefix || '_' || p_queue_name, 63)
+      and c.relnamespace = 'absurd'::regnamespace and c.relkind in ('r', 'p', 'v')
+    order by p.ord
+  loop
+    execute v_relation.command;
+  end loop;
+  delete from absurd.events where queue_no = v_queue_no;
+  delete from absurd.tasks where queue_no = v_queue_no;
+  delete from absurd.runs where queue_no = v_queue_no;
+  delete from absurd.ready where queue_no = v_queue_no;
+  delete from absurd.timers where queue_no = v_queue_no;
+  delete from absurd.waits where queue_no = v_queue_no;
+  delete from absurd.checkpoints where queue_no = v_queue_no;
+  delete from absurd.claims where queue_no = v_queue_no;
+  delete from absurd.idempotency_keys where queue_no = v_queue_no;
+  delete from absurd.worker_queues where queue_no = v_queue_no;
+  delete from absurd.task_names where queue_no = v_queue_no;
+  delete from absurd.queues where queue_no = v_queue_no;
+end
+$$;
+
+-- list_queues names all queues, in order.
+create function absurd.list_queues() returns table (queue_name text)
+language sql
+as $$ select q.queue_name from absurd.queues q order by q.queue_name $$;
