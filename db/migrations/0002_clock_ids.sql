@@ -36,8 +36,9 @@ create function absurd.uuidv7_timestamp(p_id uuid) returns timestamptz
 language sql immutable strict parallel safe
 as $$
   select case when get_byte(uuid_send(p_id), 6) >> 4 = 7
-              then to_timestamp(('x' || encode(substring(uuid_send(p_id) from 1 for 6), 'hex'))::bit(48)::bigint / 1000::float8)
+              then timestamptz 'epoch' + m.ms / 1000 * interval '1 s' + m.ms % 1000 * interval '1 ms'  -- exact, unlike a fraction
          end
+  from (select ('x' || encode(substring(uuid_send(p_id) from 1 for 6), 'hex'))::bit(48)::bigint as ms) m
 $$;
 
 -- uuidv7_floor is the smallest UUIDv7 of a moment's millisecond. It raises for moments that a UUIDv7 cannot hold.

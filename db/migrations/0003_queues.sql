@@ -16,9 +16,9 @@ begin
 end
 $$;
 
--- queue_number is the number under which a queue's rows are kept. An unknown queue raises 42P01, because to callers a queue is
+-- require_queue is the number under which a queue's rows are kept. An unknown queue raises 42P01, because to callers a queue is
 -- a set of tables.
-create function absurd.queue_number(p_queue_name text) returns integer
+create function absurd.require_queue(p_queue_name text) returns integer
 language plpgsql stable
 as $$
 declare
@@ -93,7 +93,7 @@ from absurd.runs r
 where r.state <> 'p';
 
 create view absurd.reader_checkpoints as
-select c.queue_no, c.task_id, c.checkpoint_name, c.state, case c.outcome when 'n' then 'pending' else 'committed' end as status,
+select c.queue_no, c.seq, c.attempt, c.outcome, c.task_id, c.checkpoint_name, c.state, case c.outcome when 'n' then 'pending' else 'committed' end as status,
        case c.attempt when 1 then c.task_id
          else (select r.run_id from absurd.runs r
                where r.queue_no = c.queue_no and r.task_id = c.task_id and r.attempt = c.attempt) end as owner_run_id,
@@ -120,7 +120,7 @@ declare
   v_relation record;
 begin
   perform absurd.validate_queue_name(p_queue_name);
-  v_queue_no := absurd.queue_number(p_queue_name);
+  v_queue_no := absurd.require_queue(p_queue_name);
   for v_relation in
     select format('absurd.%I', d.prefix || '_' || p_queue_name) as name, d.source, d.columns
     from (values

@@ -1,0 +1,86 @@
+-- What is done to a task from outside, and what it came to.
+
+-- cancel_task cancels an open task at once; running code finds out at its next call. A task that has ended is left as it is.
+create function absurd.cancel_task(p_queue_name text, p_task_id uuid) returns void
+language plpgsql
+as $$
+declare
+  v_queue_no integer := absurd.require_queue(p_queue_name);
+  v_state    "char";
+begin
+  select t.state into v_state from absurd.tasks t where t.queue_no = v_queue_no and t.task_id = p_task_id for update;
+  if not found then
+    raise exception 'task % not found in queue "%"', p_task_id, p_queue_name;
+  end if;
+  if v_state in ('p', 'r', 's', 'b') then
+    perform absurd.cancel_open_task(v_queue_no, p_task_id, absurd.current_time());
+  end if;
+end
+$$;
+
+-- retry_task gives a failed task another attempt: in place, with its checkpoints, or with spawn_new as a fresh task with the
+-- same name, params and options. p_options: spawn_new; max_attempts (in place it must exceed the attempts made; absent: one more
+-- than before).
+create function absurd.retry_task(p_queue_name text, p_task_id uuid, p_options jsonb default '{}')
+returns table (task_id uuid, run_id uuid, attempt integer, created boolean)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_queue_no integer := absurd.require_queue(p_queue_name);
+  v_now      timestamptz := absurd.current_time();
+  v_task     absurd.tasks;
+  v_max      integer;
+  v_id       uuid;
+begin
+  perform absurd.check_number_option(p_options, 'max_attempts', 1, true);
+  v_max := absurd.number_option(p_options, 'max_attempts')::integer;
+  select t.* into v_task from absurd.tasks t where t.queue_no = v_queue_no and t.task_id = p_task_id for update;
+  if not found then
+    raise exception 'task % not found in queue "%"', p_task_id, p_queue_name;
+  end if;
+  if v_task.state <> 'f' then
+    raise exception 'task % cannot be retried: it is % and not failed', p_task_id, absurd.state_word(v_task.state);
+  end if;
+
+  if coalesce((p_options ->> 'spawn_new')::boolean, false) then
+    v_id := absurd.uuidv7_at(v_now);
+    perform absurd.insert_task(v_queue_no, v_id,
+      (select n.task_name from absurd.task_names n where n.name_no = v_task.name_no),
+      v_task.params, v_task.headers, v_task.retry_strategy, coalesce(v_max, v_task.max_attempts), v_task.cancellation, null, v_now);
+    return query select v_id, v_id, 1, true;
+    return;
+  end if;
+
+  v_max := coalesce(v_max, coalesce(v_task.max_attempts, v_task.attempt) + 1);
+  if v_max <= v_task.attempt then
+    raise exception 'max_attempts (%) must be greater than current attempts (%)', v_max, v_task.attempt;
+  end if;
+  v_id := absurd.begin_attempt(v_queue_no, p_task_id, v_now, v_task.ended_at, v_task.failure, v_now);
+  -- max_duration counts from here, or it would end the new attempt at once. Its timer may have gone with the old one.
+  update absurd.tasks t set max_attempts = v_max, revived_at = v_now where t.queue_no = v_queue_no and t.task_id = p_task_id;
+  insert into absurd.timers (queue_no, kind, due_at, task_id)
+  select v_queue_no, 'd', v_now + make_interval(secs => s.max_duration), p_task_id
+  from (select absurd.seconds_option(v_task.cancellation, 'max_duration') as max_duration) s
+  where s.max_duration is not null
+  on conflict do nothing;
+  return query select p_task_id, v_id, v_task.attempt + 1, false;
+end
+$$;
+
+-- get_task_result is a task's state with its result, if it completed, or the reason, if it failed; no row for an unknown task.
+create function absurd.get_task_result(p_queue_name text, p_task_id uuid)
+returns table (task_id uuid, state text, result jsonb, failure_reason jsonb)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_queue_no integer := absurd.require_queue(absurd.validate_queue_name(p_queue_name));
+begin
+  return query
+    select t.task_id, t.state, t.completed_payload, r.failure_reason
+    from absurd.reader_tasks t
+    left join absurd.reader_runs r on t.state = 'failed' and r.queue_no = t.queue_no and r.run_id = t.last_attempt_run
+    where t.queue_no = v_queue_no and t.task_id = p_task_id;
+end
+$$;
