@@ -16,6 +16,14 @@
 
 create schema if not exists absurd;
 
+-- The migrations that made this schema. checksum is the SHA-256 of the file as applied.
+create table absurd.migrations (
+  version    integer primary key,
+  name       text not null,
+  checksum   text not null,
+  applied_at timestamptz not null default clock_timestamp()
+);
+
 create table absurd.queues (
   queue_name          text primary key,
   queue_no            integer not null generated always as identity unique,
@@ -56,39 +64,42 @@ create table absurd.worker_queues (
 
 -- Task states: p pending, r running, s sleeping, b blocked (the code and the records disagree), c completed, f failed,
 -- x cancelled. A blocked task is shown as sleeping wherever the six states of the Absurd surface are expected.
+-- The columns that never change and may be long come last: the WAL of an update leaves out the part of the row before the
+-- first and after the last changed byte.
 create table absurd.tasks (
   task_id          uuid not null,
   enqueue_at       timestamptz not null,
-  first_started_at timestamptz,          -- set by the first claim
+  first_started_at timestamptz,          -- set by the first claim, never again
   started_at       timestamptz,          -- the latest claim
   available_at     timestamptz,          -- when the current run is or was due; also the key of its ready or timer row; infinity: only a wait ends it
   ended_at         timestamptz,          -- when the task reached a final state
+  revived_at       timestamptz,          -- when a failed task was last retried in place; max_duration counts from here
   worker_id        bigint,               -- the holder, when claimed by a worker with a lease of its own
   queue_no         integer not null,
   name_no          integer not null,
-  token            integer not null default 0,  -- raised by every claim; the number that proves a claim
+  token            integer not null default 0,  -- raised by every claim, and when a run is taken from its worker; proves a claim
   attempt          integer not null default 1,
   max_attempts     integer,                     -- null: no limit
   generation       integer not null default 0,  -- raised by continue-as-new
   lost_leases      smallint not null default 0,
   priority         smallint not null default 0, -- lower numbers run first
   state            "char" not null default 'p',
-  has_records      boolean not null default false,
-  has_waits        boolean not null default false,
-  watched          boolean not null default false,  -- somebody waits for the outcome: completion notifies
-  tenant           text not null default '',
+  has_records      boolean not null default false, -- false: there are no checkpoints to load; kept while the task is open
+  has_waits        boolean not null default false, -- false: there are no rows in waits
+  watched          boolean not null default false, -- somebody waits for the outcome: completion notifies
   run_id           uuid,                 -- the current run; null for the first attempt, whose run id is the task id
-  claimed_by       text,                 -- the holder, when claimed through claim_task
   claim_expires_at timestamptz,          -- the lease of a run claimed through claim_task; null: never ends
+  claimed_by       text,                 -- the holder, when claimed through claim_task
   wake_event       text,                 -- claim_task's account of what ended the last wait
   event_payload    jsonb,
-  params           jsonb not null,
-  headers          jsonb,
-  retry_strategy   jsonb,
-  cancellation     jsonb,
-  idempotency_key  text,
   result           jsonb,
   failure          jsonb,                -- why the task failed, or why it is blocked
+  tenant           text not null default '',
+  idempotency_key  text,
+  retry_strategy   jsonb,
+  cancellation     jsonb,
+  headers          jsonb,
+  params           jsonb not null,
   primary key (queue_no, task_id)
 ) with (fillfactor = 60);
 
@@ -121,14 +132,16 @@ create table absurd.ready (
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 create index ready_in_claim_order on absurd.ready (queue_no, name_no, priority, available_at, task_id);
 
--- Kinds: w wake the task (sleep, retry, wait timeout), l look at the lease of a run claimed through claim_task,
--- d look at the cancellation policy. A timer may be early (the lease was extended): whoever takes it re-arms it.
+-- Kinds: w wake the task (sleep, retry, wait timeout); its due_at is the task's available_at, and it goes when the task wakes.
+-- The others say only "look again", may be early or too late to matter, and are removed or re-armed when they fire:
+-- d at the cancellation policy, l at the lease of a run claimed through claim_task, e at the events of waits that could
+-- not be registered.
 create table absurd.timers (
   queue_no integer not null,
+  kind     "char" not null,
   due_at   timestamptz not null,
   task_id  uuid not null,
-  kind     "char" not null,
-  primary key (queue_no, due_at, task_id, kind)
+  primary key (queue_no, kind, due_at, task_id)
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 
 -- One row a claim call: the tasks that this worker took with it. Written once, deleted when all of them have ended.
@@ -171,7 +184,8 @@ create table absurd.events (
 );
 create index events_by_age on absurd.events (queue_no, emitted_at);
 
--- Open waits for events.
+-- Open waits for events. A wait is registered once it was stored under a share lock of its event's row, so that no emit can
+-- miss it; where the row could not be locked at once, a timer of kind e looks again.
 create table absurd.waits (
   queue_no   integer not null,
   task_id    uuid not null,
@@ -180,6 +194,7 @@ create table absurd.waits (
   event_name text not null,
   timeout_at timestamptz,       -- null: no timeout
   created_at timestamptz not null,
+  registered boolean not null default true,
   primary key (queue_no, task_id, step_name)
 );
 create index waits_by_event on absurd.waits (queue_no, tenant, event_name);
