@@ -1,0 +1,194 @@
+-- Workers: a row with a lease each. Every run that a worker has claimed is held under the worker's lease.
+
+-- register_worker makes a new worker whose lease ends in p_lease_ms milliseconds, and answers its number. No locks.
+create function absurd.register_worker(p_name text, p_lease_ms integer) returns bigint
+language plpgsql
+as $$
+declare
+  v_now    timestamptz := absurd.current_time();
+  v_worker bigint;
+begin
+  perform absurd.check_lease(p_lease_ms);
+  insert into absurd.workers (worker_name, registered_at, lease_expires_at)
+  values (coalesce(p_name, ''), v_now, v_now + p_lease_ms * interval '1 millisecond')
+  returning worker_id into v_worker;
+  return v_worker;
+end
+$$;
+
+create function absurd.check_lease(p_lease_ms integer) returns void
+language plpgsql immutable
+as $$
+begin
+  if p_lease_ms is null or p_lease_ms <= 0 then
+    raise exception 'a lease of % ms is not valid: it must be positive', p_lease_ms using errcode = 'AB005';
+  end if;
+end
+$$;
+
+-- renew_worker extends a worker's lease to p_lease_ms milliseconds from now, never shortens it, and answers its end. Null:
+-- the worker is unknown or its lease has ended; it must stop writing and register again. Locks the worker's row.
+create function absurd.renew_worker(p_worker bigint, p_lease_ms integer) returns timestamptz
+language plpgsql
+as $$
+declare
+  v_now timestamptz := absurd.current_time();
+  v_end timestamptz;
+begin
+  perform absurd.check_lease(p_lease_ms);
+  update absurd.workers w
+  set lease_expires_at = greatest(w.lease_expires_at, v_now + p_lease_ms * interval '1 millisecond')
+  where w.worker_id = p_worker and w.lease_expires_at > v_now
+  returning w.lease_expires_at into v_end;
+  return v_end;
+end
+$$;
+
+-- join_queue lets a worker take tasks of a queue, makes numbers for the task names that have none, and answers the number of
+-- each name. AB004 for an unknown queue, AB006 for a name that is none, AB008 for a worker that is lost.
+create function absurd.join_queue(p_worker bigint, p_queue text, p_names text[])
+returns table (task_name text, name_no integer)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_queue_no integer := absurd.queue_number(p_queue);
+begin
+  perform absurd.check_worker(p_worker, absurd.current_time());
+  insert into absurd.worker_queues (queue_no, worker_id) values (v_queue_no, p_worker) on conflict do nothing;
+  perform absurd.add_task_names(v_queue_no, p_names);
+  return query
+    select n.task_name, n.name_no
+    from absurd.task_names n
+    where n.queue_no = v_queue_no and n.task_name = any (p_names)
+    order by n.task_name;
+end
+$$;
+
+-- check_worker refuses with AB008 unless the worker's lease is alive.
+create function absurd.check_worker(p_worker bigint, p_now timestamptz) returns void
+language plpgsql
+as $$
+begin
+  if not exists (select from absurd.workers w where w.worker_id = p_worker and w.lease_expires_at > p_now) then
+    raise exception 'worker % is unknown or its lease has ended: register again', p_worker using errcode = 'AB008';
+  end if;
+end
+$$;
+
+-- set_idle raises or lowers a worker's idle flag on a queue. A worker raises it before its last empty claim, because a
+-- producer notifies only while a flag is up.
+create function absurd.set_idle(p_worker bigint, p_queue text, p_idle boolean) returns void
+language plpgsql
+as $$
+declare
+  v_queue_no integer := absurd.queue_number(p_queue);
+begin
+  update absurd.worker_queues w
+  set idle = p_idle
+  where w.queue_no = v_queue_no and w.worker_id = p_worker and w.idle <> p_idle;
+end
+$$;
+
+-- take_back returns runs from their worker to the queue: pending again, same attempt, and a new token, so that nothing
+-- written by the old holder can pass. p_lost counts a lost lease, and fails a task at its tenth. Answers how many went
+-- back and how many failed. The rows are locked by the caller.
+create function absurd.take_back(p_queue_no integer, p_tasks uuid[], p_lost boolean, p_now timestamptz,
+  out requeued integer, out poisoned integer)
+language plpgsql
+as $$
+declare
+  v_told bigint;
+begin
+  with taken as (
+    update absurd.tasks t
+    set state       = case when p_lost and t.lost_leases >= 9 then 'f' else 'p' end,
+        ended_at    = case when p_lost and t.lost_leases >= 9 then p_now end,
+        failure     = case when p_lost and t.lost_leases >= 9 then jsonb_build_object(
+                        'name', '$LostLease',
+                        'message', format('%s workers in a row lost their lease while they ran this task', t.lost_leases + 1)) end,
+        lost_leases = t.lost_leases + p_lost::integer,
+        token       = t.token + 1,
+        worker_id   = null
+    where t.queue_no = p_queue_no and t.task_id = any (p_tasks)
+    returning t.task_id, t.state, t.name_no, t.priority, t.available_at, t.watched
+  ), back as (
+    insert into absurd.ready (queue_no, name_no, priority, available_at, task_id)
+    select p_queue_no, k.name_no, k.priority, k.available_at, k.task_id from taken k where k.state = 'p'
+  )
+  select count(*) filter (where k.state = 'p'), count(*) filter (where k.state = 'f'),
+         count(absurd.notify_ended(k.task_id)) filter (where k.state = 'f' and k.watched)
+  into requeued, poisoned, v_told
+  from taken k;
+
+  if poisoned > 0 then
+    delete from absurd.waits w
+    using absurd.tasks t
+    where t.queue_no = p_queue_no and t.task_id = any (p_tasks) and t.state = 'f'
+      and w.queue_no = p_queue_no and w.task_id = t.task_id;
+  end if;
+  if requeued > 0 then
+    perform absurd.notify_ready(p_queue_no);
+  end if;
+end
+$$;
+
+-- drain_worker takes back at most about p_limit of the runs that a worker holds, and removes the worker once it holds none.
+-- Runs whose rows are locked stay for the next call. The caller has locked the worker's row.
+create function absurd.drain_worker(p_worker bigint, p_lost boolean, p_limit integer, p_now timestamptz,
+  out requeued integer, out poisoned integer)
+language plpgsql
+as $$
+declare
+  v_claim record;
+  v_tasks uuid[];
+  v_some  record;
+begin
+  requeued := 0;
+  poisoned := 0;
+  for v_claim in select c.claim_no, c.queue_no, c.task_ids from absurd.claims c where c.worker_id = p_worker order by c.claim_no loop
+    select array_agg(h.task_id) into v_tasks
+    from (
+      select t.task_id
+      from absurd.tasks t
+      where t.queue_no = v_claim.queue_no and t.task_id = any (v_claim.task_ids) and t.state = 'r' and t.worker_id = p_worker
+      for no key update skip locked
+    ) h;
+    if v_tasks is not null then
+      select * into v_some from absurd.take_back(v_claim.queue_no, v_tasks, p_lost, p_now);
+      requeued := requeued + v_some.requeued;
+      poisoned := poisoned + v_some.poisoned;
+    end if;
+    delete from absurd.claims c
+    where c.worker_id = p_worker and c.claim_no = v_claim.claim_no
+      and not exists (
+        select from absurd.tasks t
+        where t.queue_no = v_claim.queue_no and t.task_id = any (v_claim.task_ids) and t.state = 'r' and t.worker_id = p_worker);
+    exit when requeued + poisoned >= p_limit;
+  end loop;
+
+  if not exists (select from absurd.claims c where c.worker_id = p_worker) then
+    delete from absurd.worker_queues w where w.worker_id = p_worker;
+    delete from absurd.workers w where w.worker_id = p_worker;
+  end if;
+end
+$$;
+
+-- retire_worker ends a worker in good order: what it still holds goes back to the queue at once, without counting a lost
+-- lease, and the worker is removed. Answers the number of runs handed back. A run whose row another transaction has locked is
+-- left to the sweep. Locks the worker's row, then rows of its tasks (never waiting for these).
+create function absurd.retire_worker(p_worker bigint) returns integer
+language plpgsql
+as $$
+declare
+  v_now  timestamptz := absurd.current_time();
+  v_back integer;
+begin
+  update absurd.workers w set lease_expires_at = least(w.lease_expires_at, v_now) where w.worker_id = p_worker;
+  if not found then
+    return 0;
+  end if;
+  select d.requeued into v_back from absurd.drain_worker(p_worker, false, 2147483647, v_now) d;
+  return v_back;
+end
+$$;

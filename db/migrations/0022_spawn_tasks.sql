@@ -1,0 +1,333 @@
+-- spawn_tasks and what its options may say.
+
+-- option_problem answers what is wrong with one options document of spawn_tasks; null when nothing is.
+create function absurd.option_problem(p_options jsonb) returns text
+language plpgsql stable
+as $$
+declare
+  v_key   text;
+  v_value jsonb;
+  v_text  text;
+  v_bad   text;
+begin
+  if jsonb_typeof(p_options) <> 'object' then
+    return 'options must be a JSON object';
+  end if;
+  for v_key, v_value in select * from jsonb_each(p_options) loop
+    v_text := v_value #>> '{}';
+    if jsonb_typeof(v_value) = 'null' then
+      continue;
+    end if;
+    v_bad := case v_key
+      when 'headers' then null
+      when 'max_attempts' then absurd.number_problem(v_value, 1, 1000000, true)
+      when 'priority' then absurd.number_problem(v_value, -100, 100, true)
+      when 'delay_ms' then absurd.number_problem(v_value, 0, 1e15, false)
+      when 'fingerprint' then absurd.number_problem(v_value, -9223372036854775808, 9223372036854775807, true)
+      when 'idempotency_key' then absurd.text_problem(v_value, 1, 1000)
+      when 'tenant' then absurd.text_problem(v_value, 0, 200)
+      when 'start_at' then absurd.time_problem(v_value)
+      when 'retry_strategy' then absurd.retry_problem(v_value)
+      when 'cancellation' then absurd.cancellation_problem(v_value)
+      else 'is unknown'
+    end;
+    if v_bad is not null then
+      return format('option %s %s', v_key, v_bad);
+    end if;
+  end loop;
+  if p_options ? 'start_at' and p_options ? 'delay_ms' then
+    return 'options start_at and delay_ms exclude each other';
+  end if;
+  return null;
+end
+$$;
+
+create function absurd.number_problem(p_value jsonb, p_least numeric, p_most numeric, p_whole boolean) returns text
+language plpgsql immutable
+as $$
+declare
+  v_text text := format('must be a %snumber from %s to %s', case when p_whole then 'whole ' end, p_least, p_most);
+begin
+  if jsonb_typeof(p_value) <> 'number' or (p_value #>> '{}')::numeric not between p_least and p_most then
+    return v_text;
+  end if;
+  if p_whole and (p_value #>> '{}')::numeric % 1 <> 0 then
+    return v_text;
+  end if;
+  return null;
+end
+$$;
+
+create function absurd.text_problem(p_value jsonb, p_least integer, p_most integer) returns text
+language sql immutable
+as $$
+  select case when jsonb_typeof(p_value) <> 'string' or octet_length(p_value #>> '{}') not between p_least and p_most
+    then format('must be a text of %s to %s bytes', p_least, p_most) end
+$$;
+
+create function absurd.time_problem(p_value jsonb) returns text
+language plpgsql stable
+as $$
+begin
+  if jsonb_typeof(p_value) = 'string' and isfinite((p_value #>> '{}')::timestamptz) then
+    return null;
+  end if;
+  return 'must be a finite moment such as "2030-01-31T15:04:05Z"';
+exception when data_exception then
+  return 'must be a finite moment such as "2030-01-31T15:04:05Z"';
+end
+$$;
+
+create function absurd.retry_problem(p_value jsonb) returns text
+language plpgsql immutable
+as $$
+declare
+  v_key  text;
+  v_item jsonb;
+  v_bad  text;
+begin
+  if jsonb_typeof(p_value) <> 'object' then
+    return 'must be a JSON object';
+  end if;
+  if not p_value ? 'kind' then
+    return 'needs a kind: none, fixed or exponential';
+  end if;
+  for v_key, v_item in select * from jsonb_each(p_value) loop
+    v_bad := case v_key
+      when 'kind' then case when v_item in ('"none"', '"fixed"', '"exponential"') then null else 'must be none, fixed or exponential' end
+      when 'base_seconds' then absurd.number_problem(v_item, 0, 315360000, false)
+      when 'factor' then absurd.number_problem(v_item, 1, 1000, false)
+      when 'max_seconds' then absurd.number_problem(v_item, 0, 315360000, false)
+      else 'is unknown'
+    end;
+    if v_bad is not null then
+      return format('has a member %s that %s', v_key, v_bad);
+    end if;
+  end loop;
+  return null;
+end
+$$;
+
+create function absurd.cancellation_problem(p_value jsonb) returns text
+language plpgsql immutable
+as $$
+declare
+  v_key  text;
+  v_item jsonb;
+  v_bad  text;
+begin
+  if jsonb_typeof(p_value) <> 'object' then
+    return 'must be a JSON object';
+  end if;
+  for v_key, v_item in select * from jsonb_each(p_value) loop
+    v_bad := case
+      when v_key not in ('max_delay', 'max_duration') then 'is unknown'
+      when v_item = 'null' then null
+      else absurd.number_problem(v_item, 0.001, 315360000, false)
+    end;
+    if v_bad is not null then
+      return format('has a member %s that %s', v_key, v_bad);
+    end if;
+  end loop;
+  return null;
+end
+$$;
+
+-- check_options refuses with AB005 when an options document is not valid, and says which. Documents that differ only in
+-- members that belong to one task are checked once.
+create function absurd.check_options(p_names text[], p_options jsonb[]) returns void
+language plpgsql
+as $$
+declare
+  v_row  bigint;
+  v_text text;
+begin
+  perform
+  from (
+    select distinct case when jsonb_typeof(u.options) = 'object' then u.options - '{idempotency_key,fingerprint,headers}'::text[] else u.options end as shape
+    from unnest(p_options) u(options)
+    where u.options is not null
+  ) s
+  where absurd.option_problem(s.shape) is not null;
+  if not found then
+    perform
+    from unnest(p_options) u(options)
+    where u.options is not null and jsonb_typeof(u.options) = 'object'
+      and (jsonb_typeof(u.options -> 'idempotency_key') not in ('string', 'null')
+        or octet_length(u.options ->> 'idempotency_key') not between 1 and 1000
+        or jsonb_typeof(u.options -> 'fingerprint') not in ('number', 'null')
+        or case jsonb_typeof(u.options -> 'fingerprint') when 'number' then
+             (u.options ->> 'fingerprint')::numeric not between -9223372036854775808 and 9223372036854775807
+             or (u.options ->> 'fingerprint')::numeric % 1 <> 0 end);
+    if not found then
+      return;
+    end if;
+  end if;
+  for v_row, v_text in
+    select u.ord, format('task "%s" (row %s): ', p_names[u.ord], u.ord) || absurd.option_problem(u.options)
+    from unnest(p_options) with ordinality u(options, ord)
+    where u.options is not null
+    order by u.ord
+  loop
+    if v_text is not null then
+      raise exception '%', v_text using errcode = 'AB005';
+    end if;
+  end loop;
+end
+$$;
+
+-- reserve_keys claims the idempotency keys of new tasks, scoped by task name. It answers, for each row, the id of the task
+-- that owns the row's key: the given id where the key was free or the row has none. AB007 when the owner was made from another
+-- input (both fingerprints known and different). Waits for a transaction that has just now reserved one of the keys.
+create function absurd.reserve_keys(p_queue_no integer, p_names text[], p_options jsonb[], p_ids uuid[]) returns uuid[]
+language plpgsql
+as $$
+declare
+  v_owners uuid[];
+  v_clash  bigint;
+begin
+  loop
+    insert into absurd.idempotency_keys (queue_no, tenant, scope, idempotency_key, task_id, fingerprint)
+    select distinct on (2, 3, 4)
+      p_queue_no, coalesce(u.options ->> 'tenant', ''), u.task_name, u.options ->> 'idempotency_key', u.task_id,
+      coalesce((u.options ->> 'fingerprint')::bigint, 0)
+    from unnest(p_names, p_options, p_ids) with ordinality u(task_name, options, task_id, ord)
+    where u.options ->> 'idempotency_key' is not null
+    order by 2, 3, 4, u.ord
+    on conflict do nothing;
+
+    select array_agg(case when u.options ->> 'idempotency_key' is null then u.task_id else k.task_id end order by u.ord),
+           min(u.ord) filter (where k.fingerprint <> 0 and (u.options ->> 'fingerprint')::bigint not in (0, k.fingerprint))
+    into v_owners, v_clash
+    from unnest(p_names, p_options, p_ids) with ordinality u(task_name, options, task_id, ord)
+    left join lateral (
+      select k.task_id, k.fingerprint
+      from absurd.idempotency_keys k
+      where k.queue_no = p_queue_no and k.tenant = coalesce(u.options ->> 'tenant', '') and k.scope = u.task_name
+        and k.idempotency_key = u.options ->> 'idempotency_key'
+    ) k on true;
+
+    if v_clash is not null then
+      raise exception 'task "%" (row %): idempotency key "%" was used with another input: use the same input or another key',
+        p_names[v_clash], v_clash, p_options[v_clash] ->> 'idempotency_key' using errcode = 'AB007';
+    end if;
+    -- Null: cleanup removed the owner between the two statements, so the key is free again.
+    exit when array_position(v_owners, null) is null;
+  end loop;
+  return v_owners;
+end
+$$;
+
+-- spawn_tasks makes one task for each element of its parallel arrays and answers, by position, its id, its attempt, and
+-- whether it was made now or found under its idempotency key. A null input is stored as JSON null. A null options document
+-- means none, a null p_options none for any task; members:
+--
+--   max_attempts     1 to 1000000, default 5
+--   priority         -100 (first) to 100, default 0
+--   start_at         moment of the first run, or delay_ms from now; at most ten years ahead
+--   retry_strategy   {kind: none|fixed|exponential, base_seconds, factor, max_seconds}
+--   cancellation     {max_delay, max_duration} in seconds
+--   idempotency_key  1 to 1000 bytes, unique by queue, tenant and task name
+--   fingerprint      whole number that stands for the input; 0 or absent: unknown
+--   headers          any JSON
+--   tenant           label of up to 200 bytes, default ''
+--
+-- AB004 unknown queue, AB005 bad option, AB006 bad task name, AB007 key used with another input; nothing is made then. It
+-- takes no locks but those of new rows; see reserve_keys for when it waits.
+create function absurd.spawn_tasks(p_queue text, p_names text[], p_params jsonb[], p_options jsonb[])
+returns table (ord integer, task_id uuid, attempt integer, created boolean)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_now      timestamptz := absurd.current_time();
+  v_queue_no integer := absurd.queue_number(p_queue);
+  v_count    integer := coalesce(cardinality(p_names), 0);
+  v_options  jsonb[];               -- p_options; null when no task has any
+  v_name_nos integer[];
+  v_ids      uuid[];
+  v_owners   uuid[];                -- of the idempotency keys; null when no task has one
+  v_starts   timestamptz[];         -- null when no task has options
+begin
+  if v_count <> coalesce(cardinality(p_params), 0) or v_count <> coalesce(cardinality(p_options), v_count) then
+    raise exception 'spawn_tasks needs as many params and options as names' using errcode = 'AB005';
+  end if;
+  if v_count = 0 then
+    return;
+  end if;
+
+  select array_agg(n.name_no order by u.ord) into v_name_nos
+  from unnest(p_names) with ordinality u(task_name, ord)
+  join absurd.task_names n on n.queue_no = v_queue_no and n.task_name = u.task_name;
+  if cardinality(v_name_nos) is distinct from v_count then
+    perform absurd.add_task_names(v_queue_no, p_names);
+    select array_agg(n.name_no order by u.ord) into v_name_nos
+    from unnest(p_names) with ordinality u(task_name, ord)
+    join absurd.task_names n on n.queue_no = v_queue_no and n.task_name = u.task_name;
+  end if;
+
+  -- A microsecond apart, so that ids sort as the rows were given.
+  select array_agg(absurd.uuidv7_at(v_now + g.n * interval '1 microsecond') order by g.n) into v_ids
+  from generate_series(0, v_count - 1) g(n);
+
+  perform from unnest(p_options) u(options) where u.options is not null;
+  if found then
+    v_options := p_options;
+    perform absurd.check_options(p_names, p_options);
+    perform from unnest(p_options) u(options) where u.options ->> 'idempotency_key' is not null;
+    if found then
+      v_owners := absurd.reserve_keys(v_queue_no, p_names, p_options, v_ids);
+    end if;
+    select array_agg(greatest(v_now, least(v_now + interval '10 years',
+             case when u.options ->> 'start_at' is not null then (u.options ->> 'start_at')::timestamptz
+                  when u.options ->> 'delay_ms' is not null
+                    then v_now + make_interval(secs => least((u.options ->> 'delay_ms')::numeric / 1000, 400000000)::double precision)
+                  else v_now end)) order by u.ord)
+    into v_starts
+    from unnest(p_options) with ordinality u(options, ord);
+  end if;
+
+  if v_options is null then
+    insert into absurd.tasks (task_id, enqueue_at, available_at, queue_no, name_no, max_attempts, params)
+    select u.task_id, v_now, v_now, v_queue_no, u.name_no, 5, coalesce(u.params, 'null')
+    from unnest(v_ids, v_name_nos, p_params) u(task_id, name_no, params);
+
+    insert into absurd.ready (queue_no, name_no, priority, available_at, task_id)
+    select v_queue_no, u.name_no, 0, v_now, u.task_id
+    from unnest(v_ids, v_name_nos) u(task_id, name_no);
+  else
+    insert into absurd.tasks (task_id, enqueue_at, available_at, queue_no, name_no, state, max_attempts, priority, tenant,
+      idempotency_key, retry_strategy, cancellation, headers, params)
+    select u.task_id, v_now, u.start_at, v_queue_no, u.name_no, case when u.start_at > v_now then 's' else 'p' end::"char",
+      coalesce((u.options ->> 'max_attempts')::numeric::integer, 5), coalesce((u.options ->> 'priority')::numeric::smallint, 0),
+      coalesce(u.options ->> 'tenant', ''), u.options ->> 'idempotency_key', nullif(u.options -> 'retry_strategy', 'null'),
+      nullif(u.options -> 'cancellation', 'null'), nullif(u.options -> 'headers', 'null'), coalesce(u.params, 'null')
+    from unnest(v_ids, v_owners, v_name_nos, p_params, v_options, v_starts) u(task_id, owner, name_no, params, options, start_at)
+    where u.owner is null or u.owner = u.task_id;
+
+    insert into absurd.ready (queue_no, name_no, priority, available_at, task_id)
+    select v_queue_no, u.name_no, coalesce((u.options ->> 'priority')::numeric::smallint, 0), u.start_at, u.task_id
+    from unnest(v_ids, v_owners, v_name_nos, v_options, v_starts) u(task_id, owner, name_no, options, start_at)
+    where (u.owner is null or u.owner = u.task_id) and u.start_at <= v_now;
+
+    insert into absurd.timers (queue_no, due_at, task_id, kind)
+    select v_queue_no, m.due_at, u.task_id, m.kind
+    from unnest(v_ids, v_owners, v_options, v_starts) u(task_id, owner, options, start_at)
+    cross join lateral (values
+      (case when u.start_at > v_now then u.start_at end, 'w'::"char"),
+      (absurd.policy_deadline(u.options -> 'cancellation', v_now, null, null, v_now), 'd'::"char")) m(due_at, kind)
+    where (u.owner is null or u.owner = u.task_id) and m.due_at is not null;
+  end if;
+
+  perform absurd.notify_ready(v_queue_no);
+
+  if v_owners is null then
+    return query select u.ord::integer, u.task_id, 1, true from unnest(v_ids) with ordinality u(task_id, ord);
+  else
+    return query
+      select u.ord::integer, coalesce(u.owner, u.task_id), coalesce(t.attempt, 1), u.owner = u.task_id
+      from unnest(v_ids, v_owners) with ordinality u(task_id, owner, ord)
+      left join lateral (select t.attempt from absurd.tasks t where t.queue_no = v_queue_no and t.task_id = u.owner) t on true;
+  end if;
+end
+$$;

@@ -1,0 +1,106 @@
+-- claim_tasks, the set form of claim_task for workers with a lease of their own.
+
+-- take_ready takes at most p_limit ready rows of the given names, in the order (priority, available_at, task_id) over all
+-- names, locks their tasks, and answers these as row addresses and, in order, as ids; nulls when there is nothing. What others
+-- have locked is passed over, and so are tasks whose cancellation policy is due, which wait for their timer. Only what is taken
+-- is locked: with several names, a look without locks first tells how many are to come from each.
+create function absurd.take_ready(p_queue_no integer, p_name_nos integer[], p_limit integer, p_now timestamptz,
+  out tasks tid[], out task_ids uuid[])
+language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+as $$
+declare
+  v_name_nos integer[] := p_name_nos;
+  v_counts   integer[] := array[p_limit];
+  v_ready    tid[];
+begin
+  if cardinality(p_name_nos) > 1 then
+    select array_agg(c.name_no), array_agg(c.count) into v_name_nos, v_counts
+    from (
+      select f.name_no, count(*)::integer as count
+      from (
+        select n.name_no
+        from unnest(p_name_nos) u(name_no)
+        cross join lateral (
+          select r.name_no, r.priority, r.available_at, r.task_id
+          from absurd.ready r
+          where r.queue_no = p_queue_no and r.name_no = u.name_no and r.available_at <= p_now
+          order by r.priority, r.available_at, r.task_id
+          limit p_limit
+        ) n
+        order by n.priority, n.available_at, n.task_id
+        limit p_limit
+      ) f
+      group by f.name_no
+    ) c;
+  end if;
+
+  select array_agg(l.ready), array_agg(l.task), array_agg(l.task_id order by l.priority, l.available_at, l.task_id)
+  into v_ready, tasks, task_ids
+  from unnest(v_name_nos, v_counts) u(name_no, count)
+  cross join lateral (
+    select r.ctid as ready, t.ctid as task, r.priority, r.available_at, r.task_id
+    from absurd.ready r
+    join absurd.tasks t on t.queue_no = r.queue_no and t.task_id = r.task_id
+    where r.queue_no = p_queue_no and r.name_no = u.name_no and r.available_at <= p_now and t.state = 'p'
+      and (t.cancellation is null
+        or (absurd.policy_deadline(t.cancellation, t.enqueue_at, t.first_started_at, t.revived_at, p_now) <= p_now) is not true)
+    order by r.priority, r.available_at, r.task_id
+    limit u.count
+    for update of r skip locked
+    for no key update of t skip locked
+  ) l;
+  delete from absurd.ready r where r.ctid = any (v_ready);
+end
+$$;
+
+-- claim_tasks gives a worker at most p_limit runs of a queue that may start now, for the task names whose numbers it gives
+-- (see join_queue), in the order (priority, available_at, task_id). Each gets the next token, which every write of the run
+-- must carry. Before, it removes the worker's claims in p_done_claims (their tasks have all left the worker) and moves due
+-- timers, at most p_limit of each kind. One row a run, in claim order; claim_no is the same for all runs of one call. has_records tells whether there is
+-- anything to load. AB008 when the worker's lease has ended, AB004 for an unknown queue. Never waits for a lock.
+create function absurd.claim_tasks(p_queue text, p_worker bigint, p_limit integer, p_name_nos integer[], p_done_claims bigint[])
+returns table (claim_no bigint, task_id uuid, name_no integer, token integer, attempt integer, generation integer, max_attempts integer,
+  lost_leases integer, has_records boolean, enqueue_at timestamptz, first_started_at timestamptz, claimed_at timestamptz,
+  params jsonb, headers jsonb, retry_strategy jsonb)
+language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_now      timestamptz := absurd.current_time();
+  v_queue_no integer := absurd.queue_number(p_queue);
+  v_taken    record;
+  v_claim_no bigint;
+begin
+  perform absurd.check_worker(p_worker, v_now);
+  if cardinality(p_done_claims) > 0 then
+    delete from absurd.claims c where c.worker_id = p_worker and c.claim_no = any (p_done_claims);
+  end if;
+  if p_limit is null or p_limit < 1 then
+    return;
+  end if;
+
+  perform absurd.fire_all_timers(v_queue_no, p_limit, v_now);
+
+  select * into v_taken from absurd.take_ready(v_queue_no, p_name_nos, p_limit, v_now);
+  if v_taken.tasks is null then
+    return;
+  end if;
+  insert into absurd.claims (worker_id, queue_no, task_ids) values (p_worker, v_queue_no, v_taken.task_ids)
+  returning claim_no into v_claim_no;
+
+  return query
+    with held as (
+      update absurd.tasks t
+      set state = 'r', token = t.token + 1, worker_id = p_worker, started_at = v_now, first_started_at = coalesce(t.first_started_at, v_now),
+          claimed_by = null, claim_expires_at = null, wake_event = null, event_payload = null
+      where t.ctid = any (v_taken.tasks)
+      returning t.*
+    )
+    select v_claim_no, h.task_id, h.name_no, h.token, h.attempt, h.generation, h.max_attempts, h.lost_leases::integer, h.has_records,
+           h.enqueue_at, h.first_started_at, v_now, h.params, h.headers, h.retry_strategy
+    from held h
+    order by h.priority, h.available_at, h.task_id;
+end
+$$;

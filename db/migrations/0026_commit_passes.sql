@@ -1,0 +1,219 @@
+-- commit_passes writes what passes of one worker have come to: any number of them, in one statement and one commit.
+--
+-- A unit is one pass's share of the call: an index (from 1) into the parallel arrays p_tasks, p_tokens, p_actions,
+-- p_payloads and p_due. A task may be in a call once. Records, waits and removed names are parallel arrays of their own
+-- that name their unit. Actions:
+--
+--   record    the records, nothing else: the pass goes on
+--   complete  the task is completed with the payload as its result
+--   fail      the task has failed, with the payload as its failure
+--   retry     this attempt has failed with the payload; another follows at p_due
+--   suspend   the task sleeps until p_due (null: no time) or until one of its waits has an outcome, whichever is first
+--   block     the code and the records disagree, payload says how; tried again at p_due
+--   release   the run goes back to the queue as it is
+--
+-- For every unit, and before its action, its removed names lose their records, and its records are stored: a unit may give
+-- a name once; the first record of a name stays, but a pending one (outcome n) is replaced. Kinds and outcomes are those of
+-- absurd.checkpoints; a null time is now, a null fingerprint 0.
+--
+-- Answers, one row a unit:
+--
+--   ok         written
+--   busy       another transaction has locked the task's row: nothing of this unit was written; try again
+--   lost       the run is not (or no longer) this worker's under this token, or the worker's lease has ended: nothing was
+--              written, and never will be
+--   cancelled  the task has been cancelled: nothing was written
+--
+-- With p_resend the call is a repetition of one whose outcome is not known. A unit that was written then answers ok:
+-- every claim and every taking away of a run raises the token, so a task which has this token and is no longer
+-- running was left that way by its holder. Records are simply stored again.
+--
+-- Locks: the rows of its tasks, then rows of events, ready, timers, waits and checkpoints that belong to them. It never
+-- waits for another transaction (for two milliseconds at most where a placeholder of an event is added). An error, such
+-- as one for JSON that cannot be stored, fails the whole call. AB004 for an unknown queue.
+create function absurd.commit_passes(
+  p_queue text, p_worker bigint,
+  p_tasks uuid[], p_tokens integer[], p_actions text[], p_payloads jsonb[], p_due timestamptz[],
+  p_record_units integer[], p_record_names text[], p_record_kinds text[], p_record_outcomes text[], p_record_fingerprints bigint[],
+  p_record_times timestamptz[], p_record_states jsonb[],
+  p_wait_units integer[], p_wait_names text[], p_wait_events text[], p_wait_timeouts timestamptz[],
+  p_removed_units integer[], p_removed_names text[], p_resend boolean default false)
+returns table (unit integer, answer text)
+language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_now      timestamptz := absurd.current_time();
+  v_queue_no integer := absurd.queue_number(p_queue);
+  v_rows     tid[];      -- of the tasks that are held and locked; null elsewhere
+  v_held     boolean[];  -- by unit, as the arrays above and below
+  v_attempts integer[];
+  v_waiting  boolean[];
+  v_known    boolean[];  -- has_records is set already
+  v_answers  text[];
+begin
+  select array_agg(h.row order by u.unit), array_agg(h.row is not null order by u.unit), array_agg(h.attempt order by u.unit),
+         array_agg(h.has_waits order by u.unit), array_agg(h.has_records order by u.unit),
+         array_agg(case when h.row is not null then 'ok' end order by u.unit)
+  into v_rows, v_held, v_attempts, v_waiting, v_known, v_answers
+  from unnest(p_tasks, p_tokens) with ordinality u(task_id, token, unit)
+  left join lateral (
+    select t.ctid as row, t.attempt, t.has_waits, t.has_records
+    from absurd.tasks t
+    where t.queue_no = v_queue_no and t.task_id = u.task_id and t.state = 'r' and t.worker_id = p_worker and t.token = u.token
+    for no key update skip locked
+  ) h on true;
+
+  -- The lease is looked at after the rows are locked: whoever would take them from an expired worker needs them too.
+  if not exists (select from absurd.workers w where w.worker_id = p_worker and w.lease_expires_at > absurd.current_time()) then
+    v_held := array_fill(false, array[cardinality(p_tasks)]);
+    v_answers := absurd.explain_refusals(v_queue_no, null, p_tasks, p_tokens, p_actions, v_held, p_resend);
+  elsif array_position(v_held, false) is not null then
+    v_answers := absurd.explain_refusals(v_queue_no, p_worker, p_tasks, p_tokens, p_actions, v_held, p_resend);
+  end if;
+
+  if array_position(v_held, true) is not null then
+    if cardinality(p_removed_units) > 0 then
+      delete from absurd.checkpoints c
+      using unnest(p_removed_units, p_removed_names) u(unit, name)
+      where v_held[u.unit] and c.queue_no = v_queue_no and c.task_id = p_tasks[u.unit] and c.checkpoint_name = u.name;
+    end if;
+    if cardinality(p_record_units) > 0 then
+      insert into absurd.checkpoints as c (recorded_at, fingerprint, task_id, queue_no, attempt, kind, outcome, checkpoint_name, state)
+      select coalesce(u.recorded_at, v_now), coalesce(u.fingerprint, 0), p_tasks[u.unit], v_queue_no, v_attempts[u.unit],
+             u.kind::"char", u.outcome::"char", u.name, u.state
+      from unnest(p_record_units, p_record_names, p_record_kinds, p_record_outcomes, p_record_fingerprints, p_record_times, p_record_states)
+        u(unit, name, kind, outcome, fingerprint, recorded_at, state)
+      where v_held[u.unit]
+      on conflict (queue_no, task_id, checkpoint_name) do update
+        set recorded_at = excluded.recorded_at, fingerprint = excluded.fingerprint, attempt = excluded.attempt,
+            kind = excluded.kind, outcome = excluded.outcome, state = excluded.state
+        where c.outcome = 'n';
+    end if;
+    perform absurd.end_passes(v_queue_no, v_rows, p_tasks, p_actions, p_payloads, v_known, v_waiting, v_now);
+    if p_actions && array['suspend', 'retry', 'block', 'release'] then
+      perform absurd.park_passes(v_queue_no, v_rows, v_held, v_waiting, p_tasks, p_actions, p_payloads, p_due,
+        p_wait_units, p_wait_names, p_wait_events, p_wait_timeouts, v_now);
+    end if;
+  end if;
+
+  return query select u.unit::integer, u.answer from unnest(v_answers) with ordinality u(answer, unit);
+end
+$$;
+
+-- explain_refusals says for each unit whose row commit_passes could not lock as held why not; see the answers there. A null
+-- worker has lost its lease.
+create function absurd.explain_refusals(p_queue_no integer, p_worker bigint, p_tasks uuid[], p_tokens integer[], p_actions text[],
+  p_held boolean[], p_resend boolean) returns text[]
+language sql
+as $$
+  select array_agg(
+    case
+      when u.held then 'ok'
+      when t.state = 'r' and t.worker_id = p_worker and t.token = u.token then 'busy'
+      when t.token is distinct from u.token or t.state = 'r' then 'lost'
+      when t.state = 'x' then 'cancelled'
+      when p_resend and u.action <> 'record' then 'ok'
+      else 'lost'
+    end order by u.unit)
+  from unnest(p_tasks, p_tokens, p_actions, p_held) with ordinality u(task_id, token, action, held, unit)
+  left join lateral (
+    select t.state, t.worker_id, t.token from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = u.task_id
+  ) t on true
+$$;
+
+-- end_passes does the actions complete and fail, and notes the first records of passes that go on. p_rows: addresses of the
+-- locked rows, null for units to leave alone.
+create function absurd.end_passes(p_queue_no integer, p_rows tid[], p_tasks uuid[], p_actions text[], p_payloads jsonb[],
+  p_known boolean[], p_waiting boolean[], p_now timestamptz) returns void
+language plpgsql
+as $$
+declare
+  v_told bigint;
+begin
+  with ended as (
+    update absurd.tasks t
+    set state       = case u.action when 'complete' then 'c' when 'fail' then 'f' else t.state end,
+        result      = case u.action when 'complete' then u.payload end,
+        failure     = case u.action when 'fail' then u.payload end,
+        ended_at    = case when u.action <> 'record' then p_now end,
+        has_records = t.has_records or u.action <> 'complete'
+    from unnest(p_rows, p_actions, p_payloads, p_known) u(row, action, payload, known)
+    where t.ctid = u.row and (u.action in ('complete', 'fail') or u.action = 'record' and not u.known)
+    returning t.task_id, t.watched, t.state
+  )
+  select count(absurd.notify_ended(e.task_id)) into v_told from ended e where e.watched and e.state <> 'r';
+
+  if array_position(p_waiting, true) is not null then
+    delete from absurd.waits w
+    using unnest(p_rows, p_tasks, p_actions, p_waiting) u(row, task_id, action, waiting)
+    where u.row is not null and u.waiting and u.action in ('complete', 'fail', 'retry')
+      and w.queue_no = p_queue_no and w.task_id = u.task_id;
+  end if;
+end
+$$;
+
+-- park_passes does the actions suspend, retry, block and release.
+create function absurd.park_passes(p_queue_no integer, p_rows tid[], p_held boolean[], p_waiting boolean[], p_tasks uuid[], p_actions text[],
+  p_payloads jsonb[], p_due timestamptz[],
+  p_wait_units integer[], p_wait_names text[], p_wait_events text[], p_wait_timeouts timestamptz[], p_now timestamptz) returns void
+language plpgsql
+as $$
+declare
+  v_due    timestamptz[];
+  v_waits  boolean[] := p_waiting;
+  v_picked boolean[];
+  v_ready  bigint;
+begin
+  select array_agg(u.held and u.action = 'suspend' order by u.unit),
+         array_agg(case u.action when 'suspend' then coalesce(u.due, 'infinity') when 'release' then '-infinity'
+                   else coalesce(u.due, p_now) end order by u.unit)
+  into v_picked, v_due
+  from unnest(p_held, p_actions, p_due) with ordinality u(held, action, due, unit);
+
+  if array_position(v_picked, true) is not null and (cardinality(p_wait_units) > 0 or array_position(p_waiting, true) is not null) then
+    v_due := absurd.store_waits(p_queue_no, v_picked, p_tasks, p_waiting, v_due, p_wait_units, p_wait_names, p_wait_events, p_wait_timeouts, p_now);
+  end if;
+
+  -- The attempt that is over, for units with action retry.
+  insert into absurd.runs as r (queue_no, run_id, task_id, attempt, state, created_at, available_at, started_at, failed_at, failure_reason)
+  select p_queue_no, coalesce(t.run_id, t.task_id), t.task_id, t.attempt, 'f', t.enqueue_at, t.available_at, t.started_at, p_now, u.payload
+  from unnest(p_rows, p_actions, p_payloads) u(row, action, payload)
+  join absurd.tasks t on t.ctid = u.row
+  where u.action = 'retry'
+  on conflict (queue_no, run_id) do update
+    set state = excluded.state, available_at = excluded.available_at, started_at = excluded.started_at,
+        failed_at = excluded.failed_at, failure_reason = excluded.failure_reason;
+
+  with parked as (
+    update absurd.tasks t
+    set state        = case when u.due <= p_now then 'p' when u.action = 'block' then 'b' else 's' end,
+        available_at = case when u.due > p_now then u.due when u.action = 'release' then t.available_at else p_now end,
+        worker_id    = null,
+        has_records  = true,
+        has_waits    = u.action <> 'retry' and (t.has_waits or u.waits),
+        attempt      = t.attempt + (u.action = 'retry')::integer,
+        run_id       = case when u.action = 'retry' then absurd.portable_uuidv7() else t.run_id end,
+        failure      = case when u.action = 'block' then u.payload end
+    from unnest(p_rows, p_actions, p_payloads, v_due) with ordinality x(row, action, payload, due, unit)
+    cross join lateral (select x.row, x.action, x.payload, x.due, coalesce(x.unit = any (p_wait_units), false) as waits) u
+    where t.ctid = u.row and u.action in ('suspend', 'retry', 'block', 'release')
+    returning t.task_id, t.state, t.name_no, t.priority, t.available_at, t.run_id, t.attempt, u.action
+  ), ready as (
+    insert into absurd.ready (queue_no, name_no, priority, available_at, task_id)
+    select p_queue_no, k.name_no, k.priority, k.available_at, k.task_id from parked k where k.state = 'p'
+  ), timed as (
+    insert into absurd.timers (queue_no, kind, due_at, task_id)
+    select p_queue_no, 'w', k.available_at, k.task_id from parked k where k.state <> 'p' and k.available_at < 'infinity'
+  ), next_run as (
+    insert into absurd.runs (queue_no, run_id, task_id, attempt, state, created_at)
+    select p_queue_no, k.run_id, k.task_id, k.attempt, 'p', p_now from parked k where k.action = 'retry'
+  )
+  select count(*) into v_ready from parked k where k.state = 'p';
+
+  if v_ready > 0 then
+    perform absurd.notify_ready(p_queue_no);
+  end if;
+end
+$$;

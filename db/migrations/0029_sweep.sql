@@ -1,0 +1,36 @@
+-- sweep frees what belongs to nobody, in bounded bites; every worker calls it about once a second. Runs of workers whose
+-- lease has ended go back to their queues (see take_back), and due timers move also in queues that nobody polls. p_limit
+-- bounds the tasks touched. Answers a row for each worker whose lease had ended. Rows locked by others are left for the next call.
+create function absurd.sweep(p_limit integer) returns table (worker_id bigint, requeued integer, poisoned integer)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_now      timestamptz := absurd.current_time();
+  v_left     integer := p_limit;
+  v_worker   bigint;
+  v_queue_no integer;
+begin
+  for v_worker in
+    select w.worker_id from absurd.workers w where w.lease_expires_at <= v_now order by w.lease_expires_at
+    for update skip locked
+  loop
+    exit when v_left <= 0;
+    select v_worker, d.requeued, d.poisoned into worker_id, requeued, poisoned
+    from absurd.drain_worker(v_worker, true, v_left, v_now) d;
+    v_left := v_left - requeued - poisoned;
+    return next;
+  end loop;
+
+  for v_queue_no in
+    select q.queue_no from absurd.queues q
+    where exists (
+      select from unnest('{d,l,w,e}'::"char"[]) k(kind)
+      where exists (select from absurd.timers m where m.queue_no = q.queue_no and m.kind = k.kind and m.due_at <= v_now))
+    order by random()
+  loop
+    exit when v_left <= 0;
+    v_left := v_left - absurd.fire_all_timers(v_queue_no, v_left, v_now);
+  end loop;
+end
+$$;
