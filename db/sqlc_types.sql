@@ -1,0 +1,52 @@
+-- Types for sqlc alone; nothing here is ever installed. sqlc does not see the columns of "returns table", so each
+-- function that has some is declared again as returning a table made for it, which also says what cannot be null. A test
+-- compares these declarations with the installed functions. A function that returns one value which can be null is
+-- declared as returning a table with one column of the function's name.
+
+create table name_number (task_name text not null, name_no integer not null);
+create or replace function absurd.join_queue(p_worker bigint, p_queue text, p_names text[]) returns setof name_number language sql as '';
+
+create table lease_end (renew_worker timestamptz);
+create or replace function absurd.renew_worker(p_worker bigint, p_lease_ms integer) returns setof lease_end language sql as '';
+
+create table due_time (next_due timestamptz);
+create or replace function absurd.next_due(p_queue text) returns setof due_time language sql as '';
+
+create table spawned_task (ord integer not null, task_id uuid not null, attempt integer not null, created boolean not null);
+create or replace function absurd.spawn_tasks(p_queue text, p_names text[], p_params jsonb[], p_options jsonb[]) returns setof spawned_task language sql as '';
+
+create table claimed_task (
+  claim_no bigint not null, task_id uuid not null, name_no integer not null, token integer not null, attempt integer not null,
+  generation integer not null, max_attempts integer, lost_leases integer not null, has_records boolean not null,
+  enqueue_at timestamptz not null, first_started_at timestamptz not null, claimed_at timestamptz not null,
+  params jsonb not null, headers jsonb, retry_strategy jsonb);
+create or replace function absurd.claim_tasks(p_queue text, p_worker bigint, p_limit integer, p_name_nos integer[], p_done_claims bigint[]) returns setof claimed_task language sql as '';
+
+create table record (
+  task_id uuid not null, seq bigint not null, checkpoint_name text not null, kind text not null, outcome text not null,
+  fingerprint bigint not null, attempt integer not null, recorded_at timestamptz not null, state jsonb);
+create or replace function absurd.load_records(p_queue text, p_tasks uuid[]) returns setof record language sql as '';
+create or replace function absurd.load_named_records(p_queue text, p_tasks uuid[], p_names text[]) returns setof record language sql as '';
+
+create table answer (unit integer not null, answer text not null);
+create or replace function absurd.commit_passes(
+  p_queue text, p_worker bigint,
+  p_tasks uuid[], p_tokens integer[], p_actions text[], p_payloads jsonb[], p_due timestamptz[],
+  p_record_units integer[], p_record_names text[], p_record_kinds text[], p_record_outcomes text[], p_record_fingerprints bigint[],
+  p_record_times timestamptz[], p_record_states jsonb[],
+  p_wait_units integer[], p_wait_names text[], p_wait_events text[], p_wait_timeouts timestamptz[],
+  p_removed_units integer[], p_removed_names text[], p_resend boolean default false) returns setof answer language sql as '';
+
+create table emitted_event (ord integer not null, first boolean not null);
+create or replace function absurd.emit_events(p_queue text, p_names text[], p_payloads jsonb[]) returns setof emitted_event language sql as '';
+
+create table outcome (
+  task_id uuid not null, task_name text not null, state text not null, attempt integer not null, result jsonb, failure jsonb);
+create or replace function absurd.get_outcome(p_queue text, p_task uuid) returns setof outcome language sql as '';
+create or replace function absurd.watch_task(p_queue text, p_task uuid) returns setof outcome language sql as '';
+
+create table retried_task (task_id uuid not null, attempt integer not null);
+create or replace function absurd.retry_task_now(p_queue text, p_task uuid) returns setof retried_task language sql as '';
+
+create table swept_worker (worker_id bigint not null, requeued integer not null, poisoned integer not null);
+create or replace function absurd.sweep(p_limit integer) returns setof swept_worker language sql as '';
