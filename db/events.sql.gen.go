@@ -6,7 +6,69 @@ package db
 import (
 	"context"
 	"encoding/json"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
+
+const awaitEvent = `-- name: AwaitEvent :many
+select should_suspend, payload
+from absurd.await_event(p_queue_name => $1, p_task_id => $2, p_run_id => $3, p_step_name => $4, p_event_name => $5,
+       p_timeout => $6::integer)
+`
+
+type AwaitEventParams struct {
+	Queue     string
+	TaskID    pgtype.UUID
+	RunID     pgtype.UUID
+	StepName  string
+	EventName string
+	Timeout   *int32
+}
+
+// AwaitEvent puts a run claimed with ClaimTask to sleep until an event, for at most Timeout seconds if given, or answers at
+// once: one row, with the payload, or without one when the wait has timed out. ErrCancelled.
+func (q *Queries) AwaitEvent(ctx context.Context, db DBTX, arg AwaitEventParams) ([]AwaitedEvent, error) {
+	rows, err := db.Query(ctx, awaitEvent,
+		arg.Queue,
+		arg.TaskID,
+		arg.RunID,
+		arg.StepName,
+		arg.EventName,
+		arg.Timeout,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []AwaitedEvent{}
+	for rows.Next() {
+		var i AwaitedEvent
+		if err := rows.Scan(&i.ShouldSuspend, &i.Payload); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const emitEvent = `-- name: EmitEvent :exec
+select absurd.emit_event(p_queue_name => $1, p_event_name => $2, p_payload => $3::jsonb)
+`
+
+type EmitEventParams struct {
+	Queue     string
+	EventName string
+	Payload   json.RawMessage
+}
+
+// EmitEvent emits one event as the other Absurd clients do.
+func (q *Queries) EmitEvent(ctx context.Context, db DBTX, arg EmitEventParams) error {
+	_, err := db.Exec(ctx, emitEvent, arg.Queue, arg.EventName, arg.Payload)
+	return err
+}
 
 const emitEvents = `-- name: EmitEvents :many
 select ord, first from absurd.emit_events(p_queue => $1, p_names => $2::text[], p_payloads => $3::jsonb[])

@@ -5,9 +5,18 @@ package db
 import (
 	"context"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 type Querier interface {
+	// AwaitEvent puts a run claimed with ClaimTask to sleep until an event, for at most Timeout seconds if given, or answers at
+	// once: one row, with the payload, or without one when the wait has timed out. ErrCancelled.
+	AwaitEvent(ctx context.Context, db DBTX, arg AwaitEventParams) ([]AwaitedEvent, error)
+	// CancelTask cancels an open task at once; one that has ended stays as it is.
+	CancelTask(ctx context.Context, db DBTX, arg CancelTaskParams) error
+	// ClaimTask claims at most Quantity runs for ClaimTimeout seconds (0: without end), for workers without a lease of their own.
+	ClaimTask(ctx context.Context, db DBTX, arg ClaimTaskParams) ([]ClaimedRun, error)
 	// ClaimTasks gives a worker at most MaxTasks runs that may start now, for task names by number, in claim order, and
 	// removes the claims in DoneClaims, whose tasks have all left the worker. ErrWorkerLost when its lease has ended.
 	ClaimTasks(ctx context.Context, db DBTX, arg ClaimTasksParams) ([]ClaimedTask, error)
@@ -15,35 +24,81 @@ type Querier interface {
 	// Payloads and Due are parallel, one element a unit; the other groups of arrays name their unit (from 1). See the SQL
 	// function for actions and answers (ok, busy, lost, cancelled).
 	CommitPasses(ctx context.Context, db DBTX, arg CommitPassesParams) ([]Answer, error)
+	// CompleteRun completes a run claimed with ClaimTask. ErrCancelled, ErrRunFailed.
+	CompleteRun(ctx context.Context, db DBTX, arg CompleteRunParams) error
+	// CreateQueue makes an unpartitioned queue; nothing happens if there is one.
+	CreateQueue(ctx context.Context, db DBTX, queue string) error
+	// CreateQueueWithStorage makes a queue with storage mode "unpartitioned" or "partitioned"; nothing happens if there is one of that mode.
+	CreateQueueWithStorage(ctx context.Context, db DBTX, arg CreateQueueWithStorageParams) error
+	// CurrentTime returns the engine's clock: the server's, or the one that a test has set.
+	CurrentTime(ctx context.Context, db DBTX) (time.Time, error)
+	// DropQueue removes a queue with everything in it; an unknown name is no error.
+	DropQueue(ctx context.Context, db DBTX, queue string) error
+	// EmitEvent emits one event as the other Absurd clients do.
+	EmitEvent(ctx context.Context, db DBTX, arg EmitEventParams) error
 	// EmitEvents emits events and wakes the tasks that wait for them. Rows come by position (Ord counts from 1); First is
 	// false where the name had a payload already, which stays. A nil payload is JSON null. ErrUnknownQueue, ErrInvalidName.
 	EmitEvents(ctx context.Context, db DBTX, arg EmitEventsParams) ([]EmittedEvent, error)
+	// EnsureQueueTables makes those of a queue's relations that are missing.
+	EnsureQueueTables(ctx context.Context, db DBTX, queue string) error
+	// ExtendClaim lets the claim of a run end Seconds from now. ErrCancelled, ErrRunFailed.
+	ExtendClaim(ctx context.Context, db DBTX, arg ExtendClaimParams) error
+	// FailRun fails a run claimed with ClaimTask, or a sleeping one; the next attempt is due at RetryAt (nil: by the retry
+	// strategy). ErrCancelled, ErrRunFailed.
+	FailRun(ctx context.Context, db DBTX, arg FailRunParams) error
 	// GetOutcome returns the state of a task (pending, running, sleeping, blocked, completed, failed or cancelled) and its result
 	// or failure: one row, or none for an unknown task.
 	GetOutcome(ctx context.Context, db DBTX, arg GetOutcomeParams) ([]Outcome, error)
+	// GetSchemaVersion names the contract that the schema offers.
+	GetSchemaVersion(ctx context.Context, db DBTX) (string, error)
+	// GetTaskCheckpointState returns one checkpoint of a task, or none; a pending one only if asked for.
+	GetTaskCheckpointState(ctx context.Context, db DBTX, arg GetTaskCheckpointStateParams) ([]CheckpointState, error)
+	// GetTaskCheckpointStates returns the committed checkpoints that a run may see, oldest first.
+	GetTaskCheckpointStates(ctx context.Context, db DBTX, arg GetTaskCheckpointStatesParams) ([]CheckpointState, error)
+	// GetTaskResult returns the state of a task, with the result if it completed and the reason if it failed: one row, or none
+	// for an unknown task.
+	GetTaskResult(ctx context.Context, db DBTX, arg GetTaskResultParams) ([]TaskResult, error)
 	// JoinQueue lets a worker take tasks of a queue, and returns the number of each task name, made where there was none.
 	// ErrUnknownQueue, ErrInvalidName, ErrWorkerLost.
 	JoinQueue(ctx context.Context, db DBTX, arg JoinQueueParams) ([]NameNumber, error)
+	// ListQueues returns the names of all queues, in order.
+	ListQueues(ctx context.Context, db DBTX) ([]string, error)
 	// LoadNamedRecords returns the records of pairs of task and name, as LoadRecords does.
 	LoadNamedRecords(ctx context.Context, db DBTX, arg LoadNamedRecordsParams) ([]Record, error)
 	// LoadRecords returns all records of tasks, by task and then in the order in which they were written.
 	LoadRecords(ctx context.Context, db DBTX, arg LoadRecordsParams) ([]Record, error)
 	// NextDue returns when the earliest timer of a queue is due; nil when there is none.
 	NextDue(ctx context.Context, db DBTX, queue string) (*time.Time, error)
+	// PartitionWeekTag names a moment's ISO week in UTC with three digits: the last of the year, two of the week.
+	PartitionWeekTag(ctx context.Context, db DBTX, ts time.Time) (string, error)
+	// PortableUUIDv7 makes a UUIDv7 of the current time.
+	PortableUUIDv7(ctx context.Context, db DBTX) (pgtype.UUID, error)
 	// RegisterWorker makes a worker whose lease ends in LeaseMs milliseconds, and returns its number. ErrInvalidOption when
 	// LeaseMs is not positive.
 	RegisterWorker(ctx context.Context, db DBTX, arg RegisterWorkerParams) (int64, error)
+	// ReleaseClaims hands back what a worker holds on a queue through claims other than those it knows, because their answer was
+	// lost with a connection. It returns the number of runs handed back. ErrUnknownQueue.
+	ReleaseClaims(ctx context.Context, db DBTX, arg ReleaseClaimsParams) (int32, error)
 	// RenewWorker extends a worker's lease to LeaseMs milliseconds from now, never shortens it, and returns its end. Nil: the
 	// worker is unknown or its lease has ended, so it must stop writing and register again.
 	RenewWorker(ctx context.Context, db DBTX, arg RenewWorkerParams) (*time.Time, error)
 	// RetireWorker hands every run that the worker still holds back to its queue, without counting a lost lease, and removes
 	// the worker. It returns the number of runs handed back.
 	RetireWorker(ctx context.Context, db DBTX, worker int64) (int32, error)
+	// RetryTask gives a failed task another attempt, with all its checkpoints: one row. See RetryTaskNow for the engine's own.
+	RetryTask(ctx context.Context, db DBTX, arg RetryTaskParams) ([]TaskRun, error)
 	// RetryTaskNow gives a failed task another attempt at once, without the records that its failure names: one row, or none
 	// for an unknown task.
 	RetryTaskNow(ctx context.Context, db DBTX, arg RetryTaskNowParams) ([]RetriedTask, error)
+	// ScheduleRun puts a run claimed with ClaimTask to sleep.
+	ScheduleRun(ctx context.Context, db DBTX, arg ScheduleRunParams) error
 	// SetIdle raises or lowers a worker's idle flag on a queue: producers notify channel absurd only while one is up.
 	SetIdle(ctx context.Context, db DBTX, arg SetIdleParams) error
+	// SetTaskCheckpointState stores a checkpoint of a run claimed with ClaimTask, and extends its claim by ExtendClaimBy seconds
+	// if given. ErrCancelled, ErrRunFailed.
+	SetTaskCheckpointState(ctx context.Context, db DBTX, arg SetTaskCheckpointStateParams) error
+	// SpawnTask makes one task as the other Absurd clients do: one row. See SpawnTasks for the engine's own.
+	SpawnTask(ctx context.Context, db DBTX, arg SpawnTaskParams) ([]TaskRun, error)
 	// SpawnTasks makes one task for each element of its parallel arrays; see the SQL function for the members of an options
 	// document (nil: none). A nil input is stored as JSON null. Rows come by position (Ord counts from 1). ErrUnknownQueue,
 	// ErrInvalidOption, ErrInvalidName, ErrKeyReused; nothing is made then.
@@ -51,8 +106,16 @@ type Querier interface {
 	// Sweep takes runs back from workers whose lease has ended, and moves due timers of all queues. Limit bounds the tasks
 	// touched. It returns a row for each worker whose lease had ended.
 	Sweep(ctx context.Context, db DBTX, maxTasks int32) ([]SweptWorker, error)
+	// UUIDv7Floor returns the smallest UUIDv7 of a moment's millisecond.
+	UUIDv7Floor(ctx context.Context, db DBTX, ts time.Time) (pgtype.UUID, error)
+	// UUIDv7Timestamp returns the moment in a UUIDv7, in whole milliseconds; nil for ids of other versions.
+	UUIDv7Timestamp(ctx context.Context, db DBTX, id pgtype.UUID) (*time.Time, error)
+	// ValidateQueueName returns its argument, or an error when it is no name for a queue: one has 1 to 57 bytes.
+	ValidateQueueName(ctx context.Context, db DBTX, queue string) (string, error)
 	// WatchTask returns what GetOutcome does, and has the end of an open task notified on channel absurd, as 't:' and its id.
 	WatchTask(ctx context.Context, db DBTX, arg WatchTaskParams) ([]Outcome, error)
+	// WeekBucketUTC returns the Monday, 00:00 UTC, that begins a moment's week.
+	WeekBucketUTC(ctx context.Context, db DBTX, ts time.Time) (time.Time, error)
 }
 
 var _ Querier = (*Queries)(nil)

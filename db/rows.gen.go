@@ -14,6 +14,32 @@ type Answer struct {
 	Answer string
 }
 
+type AwaitedEvent struct {
+	ShouldSuspend bool
+	Payload       json.RawMessage
+}
+
+type CheckpointState struct {
+	CheckpointName string
+	State          json.RawMessage
+	Status         string
+	OwnerRunID     pgtype.UUID
+	UpdatedAt      time.Time
+}
+
+type ClaimedRun struct {
+	RunID         pgtype.UUID
+	TaskID        pgtype.UUID
+	Attempt       int32
+	TaskName      string
+	Params        json.RawMessage
+	RetryStrategy json.RawMessage
+	MaxAttempts   *int32
+	Headers       json.RawMessage
+	WakeEvent     *string
+	EventPayload  json.RawMessage
+}
+
 type ClaimedTask struct {
 	ClaimNo        int64
 	TaskID         pgtype.UUID
@@ -79,4 +105,18 @@ type SweptWorker struct {
 	WorkerID int64
 	Requeued int32
 	Poisoned int32
+}
+
+type TaskResult struct {
+	TaskID        pgtype.UUID
+	State         string
+	Result        json.RawMessage
+	FailureReason json.RawMessage
+}
+
+type TaskRun struct {
+	TaskID  pgtype.UUID
+	RunID   pgtype.UUID
+	Attempt int32
+	Created bool
 }

@@ -25,8 +25,8 @@ create or replace function absurd.claim_tasks(p_queue text, p_worker bigint, p_l
 create table record (
   task_id uuid not null, seq bigint not null, checkpoint_name text not null, kind text not null, outcome text not null,
   fingerprint bigint not null, attempt integer not null, recorded_at timestamptz not null, state jsonb);
-create or replace function absurd.load_records(p_queue text, p_tasks uuid[]) returns setof record language sql as '';
-create or replace function absurd.load_named_records(p_queue text, p_tasks uuid[], p_names text[]) returns setof record language sql as '';
+create or replace function absurd.load_records(p_queue text, p_tasks uuid[]) returns setof public.record language sql as '';
+create or replace function absurd.load_named_records(p_queue text, p_tasks uuid[], p_names text[]) returns setof public.record language sql as '';
 
 create table answer (unit integer not null, answer text not null);
 create or replace function absurd.commit_passes(
@@ -50,3 +50,30 @@ create or replace function absurd.retry_task_now(p_queue text, p_task uuid) retu
 
 create table swept_worker (worker_id bigint not null, requeued integer not null, poisoned integer not null);
 create or replace function absurd.sweep(p_limit integer) returns setof swept_worker language sql as '';
+
+-- The contract's functions.
+
+create table uuid_time (uuidv7_timestamp timestamptz);
+create or replace function absurd.uuidv7_timestamp(p_id uuid) returns setof uuid_time language sql as '';
+
+create table queue_name (queue_name text not null);
+create or replace function absurd.list_queues() returns setof queue_name language sql as '';
+
+create table task_run (task_id uuid not null, run_id uuid not null, attempt integer not null, created boolean not null);
+create or replace function absurd.spawn_task(p_queue_name text, p_task_name text, p_params jsonb, p_options jsonb default '{}') returns setof task_run language sql as '';
+create or replace function absurd.retry_task(p_queue_name text, p_task_id uuid, p_options jsonb default '{}') returns setof task_run language sql as '';
+
+create table claimed_run (
+  run_id uuid not null, task_id uuid not null, attempt integer not null, task_name text not null, params jsonb not null, retry_strategy jsonb,
+  max_attempts integer, headers jsonb, wake_event text, event_payload jsonb);
+create or replace function absurd.claim_task(p_queue_name text, p_worker_id text, p_claim_timeout integer default 30, p_qty integer default 1) returns setof claimed_run language sql as '';
+
+create table task_result (task_id uuid not null, state text not null, result jsonb, failure_reason jsonb);
+create or replace function absurd.get_task_result(p_queue_name text, p_task_id uuid) returns setof task_result language sql as '';
+
+create table checkpoint_state (checkpoint_name text not null, state jsonb, status text not null, owner_run_id uuid, updated_at timestamptz not null);
+create or replace function absurd.get_task_checkpoint_state(p_queue_name text, p_task_id uuid, p_step_name text, p_include_pending boolean default false) returns setof checkpoint_state language sql as '';
+create or replace function absurd.get_task_checkpoint_states(p_queue_name text, p_task_id uuid, p_run_id uuid) returns setof checkpoint_state language sql as '';
+
+create table awaited_event (should_suspend boolean not null, payload jsonb);
+create or replace function absurd.await_event(p_queue_name text, p_task_id uuid, p_run_id uuid, p_step_name text, p_event_name text, p_timeout integer default null) returns setof awaited_event language sql as '';

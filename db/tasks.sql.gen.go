@@ -90,18 +90,18 @@ type CommitPassesParams struct {
 	Tokens             []int32
 	Actions            []string
 	Payloads           []json.RawMessage
-	Due                []*time.Time
+	Due                []pgtype.Timestamptz
 	RecordUnits        []int32
 	RecordNames        []string
 	RecordKinds        []string
 	RecordOutcomes     []string
 	RecordFingerprints []int64
-	RecordTimes        []*time.Time
+	RecordTimes        []pgtype.Timestamptz
 	RecordStates       []json.RawMessage
 	WaitUnits          []int32
 	WaitNames          []string
 	WaitEvents         []string
-	WaitTimeouts       []*time.Time
+	WaitTimeouts       []pgtype.Timestamptz
 	RemovedUnits       []int32
 	RemovedNames       []string
 	Resend             bool

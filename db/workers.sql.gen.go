@@ -58,6 +58,25 @@ func (q *Queries) RegisterWorker(ctx context.Context, db DBTX, arg RegisterWorke
 	return column_1, err
 }
 
+const releaseClaims = `-- name: ReleaseClaims :one
+select absurd.release_claims(p_worker => $1, p_queue => $2, p_known => $3::bigint[])::integer
+`
+
+type ReleaseClaimsParams struct {
+	Worker int64
+	Queue  string
+	Known  []int64
+}
+
+// ReleaseClaims hands back what a worker holds on a queue through claims other than those it knows, because their answer was
+// lost with a connection. It returns the number of runs handed back. ErrUnknownQueue.
+func (q *Queries) ReleaseClaims(ctx context.Context, db DBTX, arg ReleaseClaimsParams) (int32, error) {
+	row := db.QueryRow(ctx, releaseClaims, arg.Worker, arg.Queue, arg.Known)
+	var column_1 int32
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const renewWorker = `-- name: RenewWorker :one
 select renew_worker from absurd.renew_worker(p_worker => $1, p_lease_ms => $2)
 `

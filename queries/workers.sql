@@ -26,3 +26,8 @@ select absurd.set_idle(p_worker => @worker, p_queue => @queue, p_idle => @idle);
 -- Sweep takes runs back from workers whose lease has ended, and moves due timers of all queues. Limit bounds the tasks
 -- touched. It returns a row for each worker whose lease had ended.
 select worker_id, requeued, poisoned from absurd.sweep(p_limit => @max_tasks);
+
+-- name: ReleaseClaims :one
+-- ReleaseClaims hands back what a worker holds on a queue through claims other than those it knows, because their answer was
+-- lost with a connection. It returns the number of runs handed back. ErrUnknownQueue.
+select absurd.release_claims(p_worker => @worker, p_queue => @queue, p_known => @known::bigint[])::integer;

@@ -133,20 +133,27 @@ begin
 end
 $$;
 
--- drain_worker takes back at most about p_limit of the runs that a worker holds, and removes the worker once it holds none.
--- Runs whose rows are locked stay for the next call. The caller has locked the worker's row.
-create function absurd.drain_worker(p_worker bigint, p_lost boolean, p_limit integer, p_now timestamptz,
+-- drain_claims takes back at most about p_limit of the runs that a worker holds through its claims, and removes the claims
+-- that hold nothing any more. p_queue_no limits it to one queue (null: all), p_spared names claims to leave alone. Runs
+-- whose rows others have locked stay, with their claim, for the next call.
+create function absurd.drain_claims(p_worker bigint, p_queue_no integer, p_spared bigint[], p_lost boolean, p_limit integer, p_now timestamptz,
   out requeued integer, out poisoned integer)
 language plpgsql
 as $$
 declare
   v_claim record;
   v_tasks uuid[];
-  v_some  record;
+  v_back  record;
 begin
   requeued := 0;
   poisoned := 0;
-  for v_claim in select c.claim_no, c.queue_no, c.task_ids from absurd.claims c where c.worker_id = p_worker order by c.claim_no loop
+  for v_claim in
+    select c.claim_no, c.queue_no, c.task_ids
+    from absurd.claims c
+    where c.worker_id = p_worker and (p_queue_no is null or c.queue_no = p_queue_no) and (c.claim_no = any (p_spared)) is not true
+    order by c.claim_no
+  loop
+    exit when requeued + poisoned >= p_limit;
     select array_agg(h.task_id) into v_tasks
     from (
       select t.task_id
@@ -155,18 +162,24 @@ begin
       for no key update skip locked
     ) h;
     if v_tasks is not null then
-      select * into v_some from absurd.take_back(v_claim.queue_no, v_tasks, p_lost, p_now);
-      requeued := requeued + v_some.requeued;
-      poisoned := poisoned + v_some.poisoned;
+      select * into v_back from absurd.take_back(v_claim.queue_no, v_tasks, p_lost, p_now);
+      requeued := requeued + v_back.requeued;
+      poisoned := poisoned + v_back.poisoned;
     end if;
     delete from absurd.claims c
     where c.worker_id = p_worker and c.claim_no = v_claim.claim_no
       and not exists (
         select from absurd.tasks t
         where t.queue_no = v_claim.queue_no and t.task_id = any (v_claim.task_ids) and t.state = 'r' and t.worker_id = p_worker);
-    exit when requeued + poisoned >= p_limit;
   end loop;
+end
+$$;
 
+-- remove_worker removes a worker that holds no claims any more.
+create function absurd.remove_worker(p_worker bigint) returns void
+language plpgsql
+as $$
+begin
   if not exists (select from absurd.claims c where c.worker_id = p_worker) then
     delete from absurd.worker_queues w where w.worker_id = p_worker;
     delete from absurd.workers w where w.worker_id = p_worker;
@@ -188,7 +201,21 @@ begin
   if not found then
     return 0;
   end if;
-  select d.requeued into v_back from absurd.drain_worker(p_worker, false, 2147483647, v_now) d;
+  select d.requeued into v_back from absurd.drain_claims(p_worker, null, null, false, 2147483647, v_now) d;
+  perform absurd.remove_worker(p_worker);
   return v_back;
+end
+$$;
+
+-- release_claims hands back, without counting a lost lease, what a worker holds on a queue through claims that it does not know,
+-- and answers how many runs these were. For a worker that lost the answer of a claim together with its connection: the runs
+-- are its own in the database, and no pass of it knows of them. Locks rows of these tasks, never waiting for them. AB004 for an unknown queue.
+create function absurd.release_claims(p_worker bigint, p_queue text, p_known bigint[]) returns integer
+language plpgsql
+as $$
+declare
+  v_queue_no integer := absurd.queue_number(p_queue);
+begin
+  return (select d.requeued from absurd.drain_claims(p_worker, v_queue_no, p_known, false, 2147483647, absurd.current_time()) d);
 end
 $$;

@@ -17,7 +17,8 @@ begin
   loop
     exit when v_left <= 0;
     select v_worker, d.requeued, d.poisoned into worker_id, requeued, poisoned
-    from absurd.drain_worker(v_worker, true, v_left, v_now) d;
+    from absurd.drain_claims(v_worker, null, null, true, v_left, v_now) d;
+    perform absurd.remove_worker(v_worker);
     v_left := v_left - requeued - poisoned;
     return next;
   end loop;

@@ -113,11 +113,9 @@ func value(name, state string) record {
 	return record{name: name, kind: "s", outcome: "v", state: state}
 }
 
-func pointer(at time.Time) *time.Time {
-	if at.IsZero() {
-		return nil
-	}
-	return &at
+// moment makes a null of the zero time.
+func moment(at time.Time) pgtype.Timestamptz {
+	return pgtype.Timestamptz{Time: at, Valid: !at.IsZero()}
 }
 
 // arguments makes the parallel arrays of a commit.
@@ -129,21 +127,21 @@ func (w *worker) arguments(passes ...pass) db.CommitPassesParams {
 		arg.Tokens = append(arg.Tokens, p.task.Token)
 		arg.Actions = append(arg.Actions, p.action)
 		arg.Payloads = append(arg.Payloads, raw(p.payload))
-		arg.Due = append(arg.Due, pointer(p.due))
+		arg.Due = append(arg.Due, moment(p.due))
 		for _, r := range p.records {
 			arg.RecordUnits = append(arg.RecordUnits, unit)
 			arg.RecordNames = append(arg.RecordNames, r.name)
 			arg.RecordKinds = append(arg.RecordKinds, r.kind)
 			arg.RecordOutcomes = append(arg.RecordOutcomes, r.outcome)
 			arg.RecordFingerprints = append(arg.RecordFingerprints, 7)
-			arg.RecordTimes = append(arg.RecordTimes, nil)
+			arg.RecordTimes = append(arg.RecordTimes, pgtype.Timestamptz{})
 			arg.RecordStates = append(arg.RecordStates, raw(r.state))
 		}
 		for _, x := range p.waits {
 			arg.WaitUnits = append(arg.WaitUnits, unit)
 			arg.WaitNames = append(arg.WaitNames, x.name)
 			arg.WaitEvents = append(arg.WaitEvents, x.event)
-			arg.WaitTimeouts = append(arg.WaitTimeouts, pointer(x.timeout))
+			arg.WaitTimeouts = append(arg.WaitTimeouts, moment(x.timeout))
 		}
 		for _, name := range p.removed {
 			arg.RemovedUnits = append(arg.RemovedUnits, unit)
