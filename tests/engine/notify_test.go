@@ -1,0 +1,54 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// listen listens on channel absurd. The function it returns gives everything notified since the last call: the engine's
+// notifications come in the order of commits, so what it sends itself comes after all of them.
+func listen(tb testing.TB, pool *pgxpool.Pool) func() []string {
+	tb.Helper()
+	conn, err := pgx.ConnectConfig(tb.Context(), pool.Config().ConnConfig)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { conn.Close(context.Background()) })
+	exec(tb, conn, `listen absurd`)
+	calls := 0
+	return func() []string {
+		tb.Helper()
+		calls++
+		end := fmt.Sprint("end ", calls)
+		exec(tb, pool, `select pg_notify('absurd', $1)`, end)
+		var heard []string
+		for {
+			n, err := conn.WaitForNotification(tb.Context())
+			if err != nil {
+				tb.Fatal(err)
+			}
+			if n.Payload == end {
+				return heard
+			}
+			heard = append(heard, n.Payload)
+		}
+	}
+}
+
+// waitUntil waits until a query says true.
+func waitUntil(tb testing.TB, on querier, query string, args ...any) {
+	tb.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !one[bool](tb, on, query, args...); {
+		if time.Now().After(deadline) {
+			tb.Fatalf("still not true after 20 s: %s", query)
+		}
+	}
+}
+
+func uuidText(id pgtype.UUID) string { return id.String() }
