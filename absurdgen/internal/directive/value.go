@@ -44,7 +44,7 @@ type Path []string
 const (
 	maxNameBytes  = 200
 	maxQueueBytes = 57
-	maxCount      = 1_000_000
+	maxCount      = 1_000_000 // more is surely a slip
 )
 
 var durableName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]*$`)
@@ -151,17 +151,13 @@ func (*Range) form() string { return "LO..HI" }
 
 func (r *Range) parse(key, text string) *diag.Problem {
 	lo, hi, ok := strings.Cut(text, "..")
-	if !ok || strings.Contains(text, "...") {
-		fix := strings.ReplaceAll(text, "...", "..")
+	if !ok || strings.HasPrefix(hi, ".") {
 		if !ok {
-			fix = "2s..1m"
+			if lo, hi, ok = strings.Cut(text, "-"); !ok {
+				hi = lo
+			}
 		}
-		if a, b, ok := strings.Cut(text, "-"); ok && isDuration(a) && isDuration(b) {
-			fix = a + ".." + b
-		} else if isDuration(text) {
-			fix = text + ".." + text
-		}
-		return mistake(diag.BadRange, "try "+key+"="+fix, "%s %q is not LO..HI", key, text)
+		return mistake(diag.BadRange, "try "+key+"="+repairRange(lo, strings.TrimLeft(hi, ".")), "%s %q is not LO..HI", key, text)
 	}
 	low, wrong := duration(lo)
 	high, alsoWrong := duration(hi)
@@ -171,12 +167,21 @@ func (r *Range) parse(key, text string) *diag.Problem {
 		if wrong == "" {
 			bad, wrong = hi, alsoWrong
 		}
-		return mistake(diag.BadRange, "try "+key+"="+repairDuration(lo, "2s")+".."+repairDuration(hi, "1m"), "%s %q: %q %s", key, text, bad, wrong)
+		return mistake(diag.BadRange, "try "+key+"="+repairRange(lo, hi), "%s %q: %q %s", key, text, bad, wrong)
 	case low > high:
-		return mistake(diag.BadRange, "try "+key+"="+hi+".."+lo, "%s %q has its lower end above its upper end", key, text)
+		return mistake(diag.BadRange, "try "+key+"="+repairRange(lo, hi), "%s %q has its lower end above its upper end", key, text)
 	}
 	*r = Range{low, high}
 	return nil
+}
+
+func repairRange(lo, hi string) string {
+	lo, hi = repairDuration(lo, "2s"), repairDuration(hi, "1m")
+	low, _ := duration(lo)
+	if high, _ := duration(hi); low > high {
+		lo, hi = hi, lo
+	}
+	return lo + ".." + hi
 }
 
 func isDuration(text string) bool {
