@@ -1,0 +1,3 @@
+module github.com/absurdgen/absurdgen
+
+go 1.26.0

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/absurdgen/absurdgen/absurdgen"
+)
+
+// project makes a module with the given files the current directory, and returns it.
+func project(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	runtime, err := filepath.Abs("../../absurdgen/testdata/runtime")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{"go.mod": "module example.com/shop\n\ngo 1.26.0\n\nrequire github.com/absurdgen/absurdgen v0.0.0\n\n" +
+		"replace github.com/absurdgen/absurdgen => " + runtime + "\n"}
+	for name, text := range files {
+		all[name] = text
+	}
+	for name, text := range all {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir)
+	t.Setenv("GOFLAGS", "-mod=mod")
+	t.Setenv("GOPROXY", "off")
+	t.Setenv("GOWORK", "off")
+	return dir
+}
+
+func absurd(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	code = run(t.Context(), args, &out, &err)
+	return code, out.String(), err.String()
+}
+
+const (
+	good = "package shop\n\nimport \"context\"\n\n//absurd:step\nfunc charge(ctx context.Context) error { return nil }\n"
+	bad  = "package shop\n\nimport \"context\"\n\n//absurd:step backoff=2s-1m\nfunc charge(ctx context.Context) error { return nil }\n"
+)
+
+func TestGenerateAndCheck(t *testing.T) {
+	dir := project(t, map[string]string{"shop.go": good})
+	code, _, stderr := absurd(t, "-check", "./...")
+	if want := "absurd_gen.go: new\ngenerated code is not up to date; run:\n\tgo tool absurdgen ./...\n"; code != exitWrong || stderr != want {
+		t.Errorf("-check before: exit %d, stderr %q, want %q", code, stderr, want)
+	}
+	if code, stdout, stderr := absurd(t, "./..."); code != exitOK || stdout+stderr != "" {
+		t.Errorf("generate: exit %d, output %q", code, stdout+stderr)
+	}
+	if code, stdout, stderr := absurd(t, "-check", "./..."); code != exitOK || stdout+stderr != "" {
+		t.Errorf("-check after: exit %d, output %q", code, stdout+stderr)
+	}
+	changed := strings.Replace(good, "absurd:step", "absurd:step attempts=3", 1)
+	if err := os.WriteFile(filepath.Join(dir, "shop.go"), []byte(changed), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := absurd(t, "-check"); code != exitWrong || !strings.HasPrefix(stderr, "absurd_gen.go: changed\n") || !strings.HasSuffix(stderr, "\tgo tool absurdgen .\n") {
+		t.Errorf("-check after an edit: exit %d, stderr %q", code, stderr)
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	project(t, map[string]string{"shop.go": bad})
+	want := "shop.go:5:15: step charge: backoff \"2s-1m\" is not LO..HI [bad-range]\n\ttry backoff=2s..1m\n"
+	if code, stdout, stderr := absurd(t); code != exitWrong || stdout != "" || stderr != want {
+		t.Errorf("exit %d, stdout %q, stderr %q, want %q", code, stdout, stderr, want)
+	}
+	code, stdout, stderr := absurd(t, "-json")
+	var got struct {
+		Diagnostics absurdgen.Diagnostics
+		Changes     []absurdgen.Change
+	}
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
+		t.Fatalf("-json printed %q: %v", stdout, err)
+	}
+	if code != exitWrong || stderr != "" || len(got.Diagnostics) != 1 || got.Diagnostics[0].String()+"\n" != want || got.Changes == nil {
+		t.Errorf("-json: exit %d, stderr %q, decoded %+v", code, stderr, got)
+	}
+}
+
+func TestJSONOfChanges(t *testing.T) {
+	project(t, map[string]string{"shop.go": good})
+	code, stdout, _ := absurd(t, "-json", "-check")
+	const want = `{
+  "diagnostics": [],
+  "changes": [
+    {
+      "file": "absurd_gen.go",
+      "kind": "new"
+    }
+  ]
+}
+`
+	if code != exitWrong || stdout != want {
+		t.Errorf("exit %d, stdout %s", code, stdout)
+	}
+}
+
+func TestVerbose(t *testing.T) {
+	project(t, map[string]string{"shop.go": good})
+	code, _, stderr := absurd(t, "-v")
+	for _, want := range []string{"load ", "self-check ", "write ", "absurd_gen.go: new", "1 handles in 1 packages, 1 files differ"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("exit %d, -v does not print %q:\n%s", code, want, stderr)
+		}
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args   []string
+		code   int
+		wanted []string
+	}{
+		{[]string{"help"}, exitOK, []string{"usage:", "//absurd:workflow", "//absurd:event", "backoff=LO..HI"}},
+		{[]string{"help", "step"}, exitOK, []string{"//absurd:step\n", "timeout=DURATION\n", "Timeout ends the step's context"}},
+		{[]string{"help", "stp"}, exitUsage, []string{`unknown verb "stp"; did you mean step?`}},
+		{[]string{"version"}, exitOK, []string{"absurdgen ", "ABI 1"}},
+		{[]string{"-nonsense"}, exitUsage, []string{"flag provided but not defined: -nonsense", "usage:"}},
+		{[]string{"-h"}, exitOK, []string{"usage:", "-check"}},
+	} {
+		code, stdout, stderr := absurd(t, c.args...)
+		for _, want := range c.wanted {
+			if code != c.code || !strings.Contains(stdout+stderr, want) {
+				t.Errorf("absurdgen %v: exit %d, want %d; output lacks %q:\n%s", c.args, code, c.code, want, stdout+stderr)
+			}
+		}
+	}
+}
