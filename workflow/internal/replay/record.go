@@ -1,0 +1,49 @@
+package replay
+
+import "time"
+
+// Kind says what a recorded operation is. The letters are those of the checkpoint table.
+type Kind byte
+
+// The kinds of durable operations.
+const (
+	Step  Kind = 's'
+	Sleep Kind = 'z'
+	Event Kind = 'e'
+)
+
+// String returns the word for k that messages use.
+func (k Kind) String() string {
+	switch k {
+	case Step:
+		return "step"
+	case Sleep:
+		return "sleep"
+	case Event:
+		return "event"
+	}
+	return "operation of kind " + string(rune(k))
+}
+
+// Outcome says how a recorded operation ended. The letters are those of the checkpoint table.
+type Outcome byte
+
+// The outcomes of a durable operation.
+const (
+	Value      Outcome = 'v' // the state is the result
+	Failure    Outcome = 'f' // the state describes the error
+	Timeout    Outcome = 't' // a wait ended without its event
+	Pending    Outcome = 'n' // a step between two attempts; not an outcome yet
+	Superseded Outcome = 'o' // recorded after a failure that a retry has removed; served if asked for
+)
+
+// Record is one stored outcome.
+type Record struct {
+	Name        string
+	Kind        Kind
+	Outcome     Outcome
+	Fingerprint int64     // of the input; 0: none
+	Time        time.Time // the engine's time of the outcome
+	Wake        time.Time // of a sleep: when it ends
+	State       []byte    // JSON; nil: none
+}
