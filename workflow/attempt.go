@@ -1,0 +1,93 @@
+package workflow
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	"github.com/absurdgen/absurdgen/workflow/internal/replay"
+)
+
+// attempted is how one attempt at a step ended.
+type attempted struct {
+	op      *replay.Op
+	attempt int
+	elapsed time.Duration
+	output  []byte
+	err     error
+}
+
+// attemptStep runs the step's function once and hands in how it ended. When the attempt's time is over it has failed, also
+// if the function does not return: the pass takes the first answer for an attempt and drops a later one. The function keeps
+// its slot until it does return.
+func (p *pass) attemptStep(op *replay.Op, bound Binding, attempt int) {
+	select {
+	case p.session.stepSlots <- struct{}{}:
+		defer func() { <-p.session.stepSlots }()
+	case <-p.ctx.Done():
+		return
+	}
+	call := op.Arg.(*stepCall)
+	info := StepInfo{
+		Task:       p.claimed.Task,
+		Step:       call.name,
+		Checkpoint: op.Name,
+		Attempt:    attempt,
+		Generation: p.claimed.Generation,
+	}
+	ctx := context.WithValue(p.ctx, stepInfoKey{}, info)
+	ctx = context.WithValue(ctx, stepLogKey{}, p.log.With("step", op.Name, "attempt", attempt))
+	if limit := bound.step.policy.timeout; limit > 0 {
+		over := fmt.Errorf("the step did not end within its timeout of %v", limit)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, over)
+		defer cancel()
+		giveUp := time.AfterFunc(limit+stepGrace, func() {
+			p.handIn(attempted{op: op, attempt: attempt, elapsed: limit, err: over})
+		})
+		defer giveUp.Stop()
+	}
+	if hook := p.session.hooks.StepStarted; hook != nil {
+		hook(info)
+	}
+	began := time.Now()
+	output, err := guarded(ctx, bound, call.input)
+	p.handIn(attempted{op: op, attempt: attempt, elapsed: time.Since(began), output: output, err: err})
+}
+
+// handIn gives the pass the end of an attempt, unless the pass is gone by now.
+func (p *pass) handIn(a attempted) {
+	select {
+	case p.results <- a:
+	case <-p.gone:
+	}
+}
+
+// stepGrace is how long a function that minds its context may take to return after its time is over, and so to say
+// something better than that.
+const stepGrace = 250 * time.Millisecond
+
+// guarded calls the step's function and turns a panic into a failure.
+func guarded(ctx context.Context, bound Binding, input []byte) (output []byte, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &stepPanic{value: r, stack: debug.Stack()}
+		}
+	}()
+	return bound.runStep(ctx, input)
+}
+
+// stepPanic is the failure of a step whose function panicked.
+type stepPanic struct {
+	value any
+	stack []byte
+}
+
+func (e *stepPanic) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// jitter moves d by up to a fifth either way.
+func jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
+}

@@ -1,0 +1,238 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/absurdgen/absurdgen/workflow/internal/replay"
+	"github.com/absurdgen/absurdgen/workflow/internal/store"
+)
+
+// claimer claims runs of one queue for a session and starts a pass for each.
+type claimer struct {
+	name      string
+	session   *session
+	engine    store.Engine
+	committer *committer
+	wake      <-chan struct{} // there may be work
+	poll      time.Duration
+	log       *slog.Logger
+	alarm     chan struct{} // a run that was suspended here is due
+
+	mu     sync.Mutex
+	claims map[int64]int // runs that have not ended, by claim number
+	done   []int64       // claims that have ended, to be told with the next one
+
+	// Of the claimer's goroutine: a claim's answer was lost, so until doubtUntil the database may believe us to hold
+	// runs that no pass knows of. The server may also notice late that the connection is gone, hence for a while.
+	doubtUntil, lastRelease time.Time
+}
+
+// How long and how often to look for runs of a claim whose answer was lost.
+const (
+	doubtFor     = time.Minute
+	releaseEvery = time.Second
+)
+
+// maxClaim bounds a claim call.
+const maxClaim = 256
+
+// run claims until ctx ends. Database errors are waited out.
+func (c *claimer) run(ctx context.Context) {
+	failures := 0
+	idle := false
+	for ctx.Err() == nil {
+		room := c.reserve(ctx)
+		if room == 0 {
+			return
+		}
+		got, err := c.claim(ctx, room)
+		c.release(room - got)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			failures++
+			c.log.Warn("workflow: claim not done, trying again", "queue", c.name, "error", err)
+			pause(ctx, backoff(failures))
+			continue
+		case got > 0:
+			failures = 0
+			if idle {
+				idle = c.setIdle(ctx, false)
+			}
+			continue
+		case !idle:
+			// The flag goes up before the last look: what is spawned after that look sees the flag and notifies.
+			idle = c.setIdle(ctx, true)
+			continue
+		}
+		failures = 0
+		if !c.wait(ctx) {
+			return
+		}
+	}
+}
+
+// reserve waits for a free place for a pass and takes all that are free.
+func (c *claimer) reserve(ctx context.Context) int {
+	slots := c.session.passSlots
+	select {
+	case slots <- struct{}{}:
+	case <-ctx.Done():
+		return 0
+	}
+	n := 1
+	for ; n < maxClaim; n++ {
+		select {
+		case slots <- struct{}{}:
+		default:
+			return n
+		}
+	}
+	return n
+}
+
+func (c *claimer) release(n int) {
+	for range n {
+		<-c.session.passSlots
+	}
+}
+
+// releaseUnknown hands back runs of a claim whose answer was lost. It runs between two claims, so every claim that was
+// answered is known.
+func (c *claimer) releaseUnknown(ctx context.Context) error {
+	now := time.Now()
+	if now.After(c.doubtUntil) || now.Sub(c.lastRelease) < releaseEvery {
+		return nil
+	}
+	c.mu.Lock()
+	known := slices.Collect(maps.Keys(c.claims))
+	c.mu.Unlock()
+	if err := c.engine.ReleaseUnknown(ctx, known); err != nil {
+		return err
+	}
+	c.lastRelease = now
+	return nil
+}
+
+// claim claims up to room runs and starts their passes. It returns how many.
+func (c *claimer) claim(ctx context.Context, room int) (int, error) {
+	if err := c.releaseUnknown(ctx); err != nil {
+		return 0, err
+	}
+	c.mu.Lock()
+	done := c.done
+	c.done = nil
+	c.mu.Unlock()
+
+	claimed, err := c.engine.Claim(ctx, room, done)
+	if err != nil {
+		if _, answered := errors.AsType[*pgconn.PgError](err); !answered {
+			c.doubtUntil = time.Now().Add(doubtFor)
+		}
+		// They may have been deleted or not; telling them again does no harm.
+		c.mu.Lock()
+		c.done = append(c.done, done...)
+		c.mu.Unlock()
+		return 0, err
+	}
+	if len(claimed) == 0 {
+		return 0, nil
+	}
+	c.session.clock.set(claimed[0].Claimed)
+	c.mu.Lock()
+	for _, r := range claimed {
+		c.claims[r.ClaimNo]++
+	}
+	c.mu.Unlock()
+
+	var withRecords []store.ID
+	for _, r := range claimed {
+		if r.HasRecords {
+			withRecords = append(withRecords, r.Task)
+		}
+	}
+	var history map[store.ID][]replay.Record
+	if len(withRecords) > 0 {
+		for attempt := 1; ; attempt++ {
+			if history, err = c.engine.Load(ctx, withRecords); err == nil {
+				break
+			}
+			c.log.Warn("workflow: records not loaded, trying again", "queue", c.name, "error", err)
+			if !pause(ctx, backoff(attempt)) {
+				// The session ends. What was claimed is handed back with the lease.
+				return 0, ctx.Err()
+			}
+		}
+	}
+	for _, r := range claimed {
+		c.start(r, history[r.Task])
+	}
+	return len(claimed), nil
+}
+
+func (c *claimer) start(r store.Claimed, history []replay.Record) {
+	flow := c.session.registry.flows[r.Name]
+	c.session.passes.Add(1)
+	go func() {
+		defer c.session.passes.Done()
+		defer c.release(1)
+		defer c.ended(r.ClaimNo)
+		newPass(c.session, c, r, flow, history).run()
+	}()
+}
+
+func (c *claimer) ended(claimNo int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.claims[claimNo]--; c.claims[claimNo] == 0 {
+		delete(c.claims, claimNo)
+		c.done = append(c.done, claimNo)
+	}
+}
+
+func (c *claimer) setIdle(ctx context.Context, idle bool) bool {
+	if err := c.engine.SetIdle(ctx, idle); err != nil {
+		if ctx.Err() == nil {
+			c.log.Warn("workflow: idle flag not set; polling goes on", "queue", c.name, "error", err)
+		}
+		// Without the flag nobody notifies, and polling finds the work all the same.
+	}
+	return idle
+}
+
+// wait waits until there may be work: a notification, a run that is due, or the next poll. It reports whether to go on.
+func (c *claimer) wait(ctx context.Context) bool {
+	t := time.NewTimer(jitter(c.poll))
+	defer t.Stop()
+	select {
+	case <-c.wake:
+	case <-c.alarm:
+	case <-t.C:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+// wakeAt has the claimer look again when a run that was suspended here is due, so that short sleeps do not wait for the
+// next poll. Runs that are due later than that are found by polling.
+func (c *claimer) wakeAt(due, now time.Time) {
+	if due.IsZero() || due.Sub(now) > time.Minute {
+		return
+	}
+	time.AfterFunc(due.Sub(now)+time.Millisecond, func() {
+		select {
+		case c.alarm <- struct{}{}:
+		default:
+		}
+	})
+}

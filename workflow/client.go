@@ -1,0 +1,133 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/absurdgen/absurdgen/db"
+	"github.com/absurdgen/absurdgen/workflow/internal/store"
+)
+
+// ClientOptions are the options of a [Client]. The zero value is a working one.
+type ClientOptions struct {
+	// Listen is the connection to listen for notifications with. The default is one like those of the pool. Give it where
+	// the pool goes through a pooler in transaction mode, which cannot listen.
+	Listen *pgx.ConnConfig
+
+	// NoListen does without notifications. Everything works by polling, at ten times the rate.
+	NoListen bool
+
+	// PollInterval is how often to look without a notification. The default is 500 ms while listening, else 50 ms.
+	PollInterval time.Duration
+
+	// Logger gets what goes wrong and is dealt with. The default discards it.
+	Logger *slog.Logger
+}
+
+// Client spawns tasks, emits events and waits for results. It also carries the connection on which the workers of the
+// process are woken. It is safe for concurrent use.
+type Client struct {
+	pool     *pgxpool.Pool
+	options  ClientOptions
+	listener *listener
+	close    context.CancelFunc
+}
+
+// NewClient returns a client on the given pool. The pool stays the caller's; close the client before it.
+func NewClient(pool *pgxpool.Pool, o ClientOptions) *Client {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	config := o.Listen
+	switch {
+	case o.NoListen:
+		config = nil
+	case config == nil:
+		config = pool.Config().ConnConfig.Copy()
+	}
+	return &Client{pool: pool, options: o, listener: newListener(ctx, config, o.Logger), close: cancel}
+}
+
+// Close ends the client's own connection.
+func (c *Client) Close() {
+	c.close()
+	c.listener.close()
+}
+
+// CreateQueue creates a queue, unless it is there already.
+func (c *Client) CreateQueue(ctx context.Context, name string) error {
+	if err := store.CreateQueue(ctx, c.pool, name); err != nil {
+		return fmt.Errorf("workflow: queue %q cannot be created: %w", name, err)
+	}
+	return nil
+}
+
+func (c *Client) poll() time.Duration {
+	switch {
+	case c.options.PollInterval > 0:
+		return c.options.PollInterval
+	case c.options.NoListen:
+		return 50 * time.Millisecond
+	}
+	return 500 * time.Millisecond
+}
+
+// Spawner is what a task can be spawned with: a [Client], or [Tx].
+type Spawner interface {
+	spawn(ctx context.Context, queue string, s store.Spawn) (TaskID, bool, *Client, error)
+}
+
+// Emitter is what an event can be emitted with: a [Client], or [Tx].
+type Emitter interface {
+	emit(ctx context.Context, queue, name string, payload []byte) error
+}
+
+func (c *Client) spawn(ctx context.Context, queue string, s store.Spawn) (TaskID, bool, *Client, error) {
+	id, created, err := store.SpawnOne(ctx, c.pool, queue, s)
+	return id, created, c, err
+}
+
+func (c *Client) emit(ctx context.Context, queue, name string, payload []byte) error {
+	return emitError(name, queue, store.Emit(ctx, c.pool, queue, name, payload))
+}
+
+// Transaction spawns and emits within a transaction of the caller's. [Tx] makes it.
+type Transaction struct{ tx pgx.Tx }
+
+// Tx returns what spawns tasks and emits events within tx: they are there when it commits, and never were when it does not.
+//
+//	task, err := Fulfil.Spawn(ctx, workflow.Tx(tx), order)
+//
+// The tasks it returns know no client: use [Flow.Attach] to wait for a result after the commit.
+func Tx(tx pgx.Tx) Transaction { return Transaction{tx} }
+
+func (t Transaction) spawn(ctx context.Context, queue string, s store.Spawn) (TaskID, bool, *Client, error) {
+	id, created, err := store.SpawnOne(ctx, t.tx, queue, s)
+	return id, created, nil, err
+}
+
+func (t Transaction) emit(ctx context.Context, queue, name string, payload []byte) error {
+	return emitError(name, queue, store.Emit(ctx, t.tx, queue, name, payload))
+}
+
+func emitError(name, queue string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("workflow: event %s was not emitted on queue %q: %w", name, queue, hint(err))
+}
+
+// hint says what to do about an error that the caller can cure.
+func hint(err error) error {
+	if errors.Is(err, db.ErrUnknownQueue) {
+		return fmt.Errorf("%w: create it with Client.CreateQueue", err)
+	}
+	return err
+}

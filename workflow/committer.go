@@ -1,0 +1,151 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/absurdgen/absurdgen/workflow/internal/store"
+)
+
+// committer gathers what passes want written and writes it in groups: while one flush waits for the disk, the next gathers.
+// A pass has at most one unit on the way, so units never have to be kept in order.
+type committer struct {
+	engine store.Engine
+	log    *slog.Logger
+	in     chan *commit
+}
+
+// maxFlush bounds a flush: enough to make the cost of a commit small, not so much that the first unit waits for the last.
+const maxFlush = 512
+
+type commit struct {
+	unit   *store.Unit
+	answer chan<- committed // has room for one
+}
+
+// committed is the answer to a commit. err is set when this very unit cannot be stored.
+type committed struct {
+	answer store.Answer
+	err    error
+}
+
+func newCommitter(e store.Engine, log *slog.Logger) *committer {
+	return &committer{engine: e, log: log, in: make(chan *commit, maxFlush)}
+}
+
+// run flushes until ctx ends. Several may run side by side.
+func (c *committer) run(ctx context.Context) {
+	for {
+		select {
+		case first := <-c.in:
+			c.flush(ctx, c.gather(first))
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// gather takes all that is waiting, and what the passes that are about to hand something in will add meanwhile is left for
+// the next flush.
+func (c *committer) gather(first *commit) []*commit {
+	batch := append(make([]*commit, 0, 64), first)
+	for len(batch) < maxFlush {
+		select {
+		case next := <-c.in:
+			batch = append(batch, next)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// flush writes the batch and gives every unit its answer, unless ctx ends first.
+func (c *committer) flush(ctx context.Context, batch []*commit) {
+	units := make([]*store.Unit, len(batch))
+	for i, b := range batch {
+		units[i] = b.unit
+	}
+	resend := false
+	for attempt := 1; ; attempt++ {
+		answers, err := c.engine.Commit(ctx, units, resend)
+		switch {
+		case err == nil:
+			c.deliver(ctx, batch, answers)
+			return
+		case ctx.Err() != nil:
+			return
+		case dataError(err) && len(batch) == 1:
+			batch[0].answer <- committed{err: err}
+			return
+		case dataError(err):
+			// One of the units cannot be stored. Halving leaves it alone in the end, and the others unharmed.
+			c.flush(ctx, batch[:len(batch)/2])
+			c.flush(ctx, batch[len(batch)/2:])
+			return
+		}
+		// An answer from the server means that the transaction was rolled back. Without one it may have been committed.
+		if _, answered := errors.AsType[*pgconn.PgError](err); !answered {
+			resend = true
+		}
+		c.log.Warn("workflow: commit not done, trying again", "units", len(batch), "attempt", attempt, "error", err)
+		if !pause(ctx, backoff(attempt)) {
+			return
+		}
+	}
+}
+
+// deliver hands out the answers; units that were busy go back to the queue a little later, apart from the batch.
+func (c *committer) deliver(ctx context.Context, batch []*commit, answers []store.Answer) {
+	var busy []*commit
+	for i, b := range batch {
+		if answers[i] == store.Busy {
+			busy = append(busy, b)
+			continue
+		}
+		b.answer <- committed{answer: answers[i]}
+	}
+	if busy == nil {
+		return
+	}
+	time.AfterFunc(busyPause, func() {
+		for _, b := range busy {
+			select {
+			case c.in <- b:
+			case <-ctx.Done():
+			}
+		}
+	})
+}
+
+// busyPause is how long a unit waits whose row was locked.
+const busyPause = 5 * time.Millisecond
+
+// dataError reports whether the server refused the data itself: a value out of range, JSON that jsonb cannot hold or that
+// is nested too deep. Sending it again cannot help.
+func dataError(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (strings.HasPrefix(pg.Code, "22") || strings.HasPrefix(pg.Code, "54"))
+}
+
+// backoff returns how long to wait after the given failed attempt at something the database should do.
+func backoff(attempt int) time.Duration {
+	return jitter(min(20*time.Millisecond<<min(attempt, 8), 3*time.Second))
+}
+
+// pause waits, and reports whether ctx is still alive.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,133 @@
+package workflow
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/absurdgen/absurdgen/db"
+)
+
+var (
+	// ErrTimeout is what [Event.Await] returns when the event did not come in time. The timeout is recorded: an event that
+	// is emitted later does not change what the workflow sees.
+	ErrTimeout = errors.New("workflow: the wait timed out")
+
+	// ErrNotFound is returned for a task that does not exist, or no longer: finished tasks are cleaned up after a while.
+	ErrNotFound = errors.New("workflow: no such task")
+
+	// ErrKeyReused is what Spawn returns for an idempotency key that was used with another input.
+	ErrKeyReused = db.ErrKeyReused
+
+	// ErrCancelled is what a task ends with that was cancelled.
+	ErrCancelled = errors.New("workflow: the task was cancelled")
+
+	// ErrLeaseLost is the cause with which a step's context is cancelled when its worker could not renew its lease: the
+	// run goes to another worker, and nothing that this step returns will be recorded.
+	ErrLeaseLost = errors.New("workflow: the worker lost its lease")
+
+	// ErrShutdown is the cause with which a step's context is cancelled when its worker stops and the step did not end in time.
+	ErrShutdown = errors.New("workflow: the worker is shutting down")
+)
+
+// StepError is what a step returns to its workflow when its last attempt has failed. It is recorded: replay returns the
+// same error. It carries texts and no wrapped error, because what was recorded must be enough to rebuild it.
+type StepError struct {
+	Step       string // the durable name
+	Checkpoint string // the name under which the failure is recorded
+	Type       string // the Go type of the error that the step returned
+	Message    string // its text
+	Attempts   int    // how many were made
+}
+
+func (e *StepError) Error() string {
+	return fmt.Sprintf("step %s: %s", e.Step, e.Message)
+}
+
+// TaskError is why a task failed. [Task.Result] returns it.
+type TaskError struct {
+	Task    TaskID
+	Type    string // the Go type of the error that the workflow returned, or a name that begins with $ when the runtime failed it
+	Message string
+}
+
+func (e *TaskError) Error() string {
+	return fmt.Sprintf("workflow: task %s failed: %s", e.Task, e.Message)
+}
+
+// PermanentError marks an error that another attempt cannot cure: a step that returns one is not tried again.
+type PermanentError struct{ Err error }
+
+func (e *PermanentError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the marked error.
+func (e *PermanentError) Unwrap() error { return e.Err }
+
+// Permanent marks err as one that another attempt cannot cure. Permanent(nil) is nil.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &PermanentError{Err: err}
+}
+
+// Fail returns a permanent error with the given text, formatted as by [fmt.Errorf].
+func Fail(format string, args ...any) error {
+	return &PermanentError{Err: fmt.Errorf(format, args...)}
+}
+
+// MissingDependency returns the error with which a generated Register refuses a Deps whose field is nil.
+func MissingDependency(field string) error {
+	return fmt.Errorf("workflow: %s is nil: give Register the receiver that its steps run on", field)
+}
+
+// failure is how an error is stored: in a step's checkpoint and in a failed task. The first two fields are those that every
+// client of the Absurd tables writes.
+type failure struct {
+	Name     string     `json:"name"`
+	Message  string     `json:"message"`
+	Stack    string     `json:"stack,omitempty"`
+	Attempts int        `json:"attempts,omitempty"`
+	Next     *time.Time `json:"next,omitempty"`    // of a step between two attempts: when it is tried again
+	Records  []string   `json:"records,omitempty"` // of a task: the failed checkpoints behind its failure, removed by a retry
+}
+
+// newFailure describes err in a form that can always be stored.
+func newFailure(err error) failure {
+	named := err
+	if p, ok := errors.AsType[*PermanentError](err); ok {
+		named = p.Err
+	}
+	return failure{Name: strings.TrimPrefix(fmt.Sprintf("%T", named), "*"), Message: storable(err.Error())}
+}
+
+// storable makes a text storable in jsonb, which has no NUL character.
+func storable(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "�"), "\x00", `\0`)
+}
+
+// stepFailures returns the checkpoints of the step failures that err wraps, directly or through joined errors.
+func stepFailures(err error) []string {
+	var names []string
+	var walk func(error)
+	walk = func(err error) {
+		if s, ok := err.(*StepError); ok {
+			names = append(names, s.Checkpoint)
+		}
+		switch u := err.(type) {
+		case interface{ Unwrap() error }:
+			if next := u.Unwrap(); next != nil {
+				walk(next)
+			}
+		case interface{ Unwrap() []error }:
+			for _, next := range u.Unwrap() {
+				walk(next)
+			}
+		}
+	}
+	if err != nil {
+		walk(err)
+	}
+	return names
+}

@@ -1,0 +1,74 @@
+package workflow
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/absurdgen/absurdgen/workflow/internal/replay"
+)
+
+// Event is the handle of a typed event. An event is known to its whole queue under "name:key"; the first emit wins, later ones
+// change nothing, and a workflow that awaits an event which was emitted before gets it at once.
+type Event[T any] struct{ spec *eventSpec[T] }
+
+type eventSpec[T any] struct {
+	name  string
+	queue string
+	key   func(T) string
+}
+
+// eventWait is what a worker needs to open a wait. It is the Arg of the operation.
+type eventWait struct {
+	event   string        // the stored name
+	timeout time.Duration // from the moment of asking; 0 or less: none
+}
+
+// NewEvent declares an event. key returns which instance of the event a payload is.
+func NewEvent[T any](name string, key func(T) string, opts ...EventOption) Event[T] {
+	p := policy{queue: DefaultQueue}
+	for _, o := range opts {
+		o.event(&p)
+	}
+	return Event[T]{&eventSpec[T]{name: name, queue: p.queue, key: key}}
+}
+
+// Name returns the durable name, without a key.
+func (e Event[T]) Name() string { return e.spec.name }
+
+// Await waits for the event with the given key, holding no worker. It returns [ErrTimeout] when the event has not come
+// within timeout; that outcome is recorded and stays, even if the event comes later. A timeout of 0 waits for ever.
+func (e Event[T]) Await(ctx Context, key string, timeout time.Duration) (T, error) {
+	return e.wait(ctx, key, timeout).Await(ctx)
+}
+
+// Go opens the wait and returns at once.
+func (e Event[T]) Go(ctx Context, key string, timeout time.Duration) *Future[T] {
+	return e.wait(ctx, key, timeout)
+}
+
+func (e Event[T]) wait(ctx Context, key string, timeout time.Duration) *Future[T] {
+	if q := ctx.sealed().pass.queue; q != e.spec.queue {
+		return refused[T](fmt.Errorf("workflow: event %s lives on queue %q, but this task runs on queue %q:"+
+			" declare the event with that queue", e.spec.name, e.spec.queue, q))
+	}
+	return start[T](ctx, "event "+e.spec.name, replay.Call{
+		Kind:    replay.Event,
+		Durable: "$event:" + e.spec.name,
+		Key:     key,
+		Arg:     &eventWait{event: storedName(e.spec.name, key), timeout: timeout},
+		Caller:  caller,
+	})
+}
+
+// Emit makes the event known and wakes the tasks that wait for it. The first emit of a name and key wins. With [Tx] the
+// event is emitted when the transaction commits.
+func (e Event[T]) Emit(ctx context.Context, to Emitter, payload T) error {
+	data, err := encode("event "+e.spec.name, payload)
+	if err != nil {
+		return err
+	}
+	return to.emit(ctx, e.spec.queue, storedName(e.spec.name, e.spec.key(payload)), data)
+}
+
+func storedName(name, key string) string { return name + ":" + key }

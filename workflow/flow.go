@@ -1,0 +1,159 @@
+package workflow
+
+import (
+	"context"
+
+	"github.com/absurdgen/absurdgen/workflow/internal/replay"
+)
+
+// Flow is the handle of a workflow: a function that runs as a task, survives crashes and deploys, and is replayed from the
+// records of its steps, waits and sleeps. Handles are declared by name and bound to their functions in a [Registry].
+//
+//	task, err := Fulfil.Spawn(ctx, client, order)
+//	bins, err := task.Result(ctx)
+type Flow[In, Out any] struct{ spec *flowSpec }
+
+type flowSpec struct {
+	name   string
+	policy policy
+}
+
+func newFlowSpec(name string, opts []FlowOption) *flowSpec {
+	return &flowSpec{name: name, policy: flowPolicy(opts)}
+}
+
+// NewFlow declares a workflow with an input and an output.
+func NewFlow[In, Out any](name string, opts ...FlowOption) Flow[In, Out] {
+	return Flow[In, Out]{newFlowSpec(name, opts)}
+}
+
+// Name returns the durable name.
+func (f Flow[In, Out]) Name() string { return f.spec.name }
+
+// Queue returns the queue on which the workflow's tasks live.
+func (f Flow[In, Out]) Queue() string { return f.spec.policy.queue }
+
+// Bind names the workflow function.
+func (f Flow[In, Out]) Bind(body func(Context, In) (Out, error)) Binding {
+	return bindFlow(f.spec, body)
+}
+
+// Spawn makes a task that runs the workflow. With a [Client] it is committed when Spawn returns; with [Tx] it commits with
+// the caller's transaction, and a rollback leaves nothing.
+func (f Flow[In, Out]) Spawn(ctx context.Context, s Spawner, in In, opts ...SpawnOption) (Task[Out], error) {
+	return spawn[In, Out](ctx, s, f.spec, in, opts)
+}
+
+// Attach returns the task with the given id. Nothing is asked of the database.
+func (f Flow[In, Out]) Attach(c *Client, id TaskID) Task[Out] {
+	return Task[Out]{ID: id, queue: f.spec.policy.queue, client: c}
+}
+
+// FlowIn is a [Flow] without an output.
+type FlowIn[In any] struct{ spec *flowSpec }
+
+// NewFlowIn declares a workflow with an input and no output.
+func NewFlowIn[In any](name string, opts ...FlowOption) FlowIn[In] {
+	return FlowIn[In]{newFlowSpec(name, opts)}
+}
+
+// Name returns the durable name.
+func (f FlowIn[In]) Name() string { return f.spec.name }
+
+// Queue returns the queue on which the workflow's tasks live.
+func (f FlowIn[In]) Queue() string { return f.spec.policy.queue }
+
+// Bind names the workflow function.
+func (f FlowIn[In]) Bind(body func(Context, In) error) Binding {
+	return bindFlow(f.spec, func(ctx Context, in In) (None, error) { return None{}, body(ctx, in) })
+}
+
+// Spawn is as [Flow.Spawn].
+func (f FlowIn[In]) Spawn(ctx context.Context, s Spawner, in In, opts ...SpawnOption) (Task[None], error) {
+	return spawn[In, None](ctx, s, f.spec, in, opts)
+}
+
+// Attach is as [Flow.Attach].
+func (f FlowIn[In]) Attach(c *Client, id TaskID) Task[None] {
+	return Task[None]{ID: id, queue: f.spec.policy.queue, client: c}
+}
+
+// FlowOut is a [Flow] without an input.
+type FlowOut[Out any] struct{ spec *flowSpec }
+
+// NewFlowOut declares a workflow with an output and no input.
+func NewFlowOut[Out any](name string, opts ...FlowOption) FlowOut[Out] {
+	return FlowOut[Out]{newFlowSpec(name, opts)}
+}
+
+// Name returns the durable name.
+func (f FlowOut[Out]) Name() string { return f.spec.name }
+
+// Queue returns the queue on which the workflow's tasks live.
+func (f FlowOut[Out]) Queue() string { return f.spec.policy.queue }
+
+// Bind names the workflow function.
+func (f FlowOut[Out]) Bind(body func(Context) (Out, error)) Binding {
+	return bindFlow(f.spec, func(ctx Context, _ None) (Out, error) { return body(ctx) })
+}
+
+// Spawn is as [Flow.Spawn].
+func (f FlowOut[Out]) Spawn(ctx context.Context, s Spawner, opts ...SpawnOption) (Task[Out], error) {
+	return spawn[None, Out](ctx, s, f.spec, None{}, opts)
+}
+
+// Attach is as [Flow.Attach].
+func (f FlowOut[Out]) Attach(c *Client, id TaskID) Task[Out] {
+	return Task[Out]{ID: id, queue: f.spec.policy.queue, client: c}
+}
+
+// FlowOnly is a [Flow] with neither input nor output.
+type FlowOnly struct{ spec *flowSpec }
+
+// NewFlowOnly declares a workflow with neither input nor output.
+func NewFlowOnly(name string, opts ...FlowOption) FlowOnly {
+	return FlowOnly{newFlowSpec(name, opts)}
+}
+
+// Name returns the durable name.
+func (f FlowOnly) Name() string { return f.spec.name }
+
+// Queue returns the queue on which the workflow's tasks live.
+func (f FlowOnly) Queue() string { return f.spec.policy.queue }
+
+// Bind names the workflow function.
+func (f FlowOnly) Bind(body func(Context) error) Binding {
+	return bindFlow(f.spec, func(ctx Context, _ None) (None, error) { return None{}, body(ctx) })
+}
+
+// Spawn is as [Flow.Spawn].
+func (f FlowOnly) Spawn(ctx context.Context, s Spawner, opts ...SpawnOption) (Task[None], error) {
+	return spawn[None, None](ctx, s, f.spec, None{}, opts)
+}
+
+// Attach is as [Flow.Attach].
+func (f FlowOnly) Attach(c *Client, id TaskID) Task[None] {
+	return Task[None]{ID: id, queue: f.spec.policy.queue, client: c}
+}
+
+// bindFlow closes over the codecs: the worker sees bytes.
+func bindFlow[In, Out any](s *flowSpec, body func(Context, In) (Out, error)) Binding {
+	return Binding{flow: s, runFlow: func(b *replay.Branch, info *passInfo, input []byte) ([]byte, error) {
+		in, err := decode[In]("the input of workflow "+s.name, input)
+		if err != nil {
+			return nil, &inputError{err}
+		}
+		out, err := body(&branchContext{b, info}, in)
+		if err != nil {
+			return nil, err
+		}
+		return encode("the result of workflow "+s.name, out)
+	}}
+}
+
+// inputError says that the stored input does not fit the code. The task is blocked, not failed: a deploy that got a type
+// wrong must not destroy work.
+type inputError struct{ err error }
+
+func (e *inputError) Error() string { return e.err.Error() }
+func (e *inputError) Unwrap() error { return e.err }

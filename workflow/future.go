@@ -1,0 +1,74 @@
+package workflow
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/absurdgen/absurdgen/workflow/internal/replay"
+)
+
+// Future is the outcome of something that a workflow has started and not waited for yet.
+type Future[Out any] struct {
+	future *replay.Future
+	value  func(*replay.Branch) (Out, error) // called when future is done
+	err    error                             // the call itself was refused
+}
+
+// Await waits for the outcome. It may be called more than once, and from other branches than the one that started it.
+func (f *Future[Out]) Await(ctx Context) (Out, error) {
+	var zero Out
+	if f.err != nil {
+		return zero, f.err
+	}
+	b := ctx.sealed().branch
+	if err := b.Wait(f.future); err != nil {
+		return zero, misuse(err)
+	}
+	return f.value(b)
+}
+
+func refused[Out any](err error) *Future[Out] { return &Future[Out]{err: err} }
+
+func misuse(err error) error { return errors.Join(errMisuse, err) }
+
+var errMisuse = errors.New("workflow: misuse")
+
+// start asks for a durable operation whose recorded value is a T.
+func start[T any](ctx Context, what string, c replay.Call) *Future[T] {
+	b := ctx.sealed().branch
+	f, err := b.Start(c)
+	if err != nil {
+		return refused[T](misuse(err))
+	}
+	return &Future[T]{future: f, value: func(b *replay.Branch) (T, error) { return outcome[T](b, what, f.Op()) }}
+}
+
+// outcome turns what is recorded into what the workflow sees.
+func outcome[T any](b *replay.Branch, what string, op *replay.Op) (T, error) {
+	var zero T
+	switch op.Outcome {
+	case replay.Timeout:
+		return zero, ErrTimeout
+	case replay.Failure:
+		return zero, stepError(op)
+	}
+	v, err := decode[T](what, op.State)
+	if err != nil {
+		b.Diverge(op, "what is recorded does not fit the code's type: "+err.Error())
+	}
+	return v, nil
+}
+
+// stepError rebuilds the error of a recorded failure.
+func stepError(op *replay.Op) error {
+	var f failure
+	e := &StepError{Checkpoint: op.Name}
+	if call, ok := op.Arg.(*stepCall); ok {
+		e.Step = call.name
+	}
+	if err := json.Unmarshal(op.State, &f); err != nil {
+		f.Message = "the recorded failure cannot be read"
+	}
+	e.Type, e.Message, e.Attempts = f.Name, f.Message, f.Attempts
+	return e
+}

@@ -1,0 +1,321 @@
+package workflow
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/absurdgen/absurdgen/workflow/internal/replay"
+	"github.com/absurdgen/absurdgen/workflow/internal/store"
+)
+
+// pass drives one pass: it starts what the workflow wants, hands the outcomes back, and has them committed.
+//
+// An outcome goes to its branch as soon as it is queued for commit, so that a body that runs on to its end joins the same
+// flush. But no step starts until every outcome handed out so far is committed: durable before the next effect.
+type pass struct {
+	session *session
+	queue   *claimer
+	claimed store.Claimed
+	flow    Binding
+	log     *slog.Logger
+	began   time.Time
+
+	ctx    context.Context // of the steps: ends when the lease is lost or the shutdown deadline is over
+	cancel context.CancelFunc
+	replay *replay.Pass
+
+	results chan attempted
+	gone    chan struct{} // closed when nobody reads results any more
+
+	running map[*replay.Op]int     // attempts in flight, by number
+	starts  []stepStart            // wanted, and waiting for the commit of what was handed out
+	retries map[*replay.Op]retryAt // between two attempts
+	waits   []store.Wait           // open waits for events
+
+	records    []replay.Record // outcomes handed out and not on their way to the database yet
+	answer     chan committed
+	committing bool
+
+	ran, replayed int
+	blocked       string // why this worker cannot go on with the task; empty: it can
+	failing, over bool
+}
+
+type stepStart struct {
+	op      *replay.Op
+	attempt int
+}
+
+type retryAt struct {
+	attempt int
+	at      time.Time
+}
+
+// holdFor is how long a pass is held in memory for a short sleep or backoff, instead of suspending its run and being claimed
+// and replayed again.
+const holdFor = 250 * time.Millisecond
+
+func newPass(s *session, q *claimer, c store.Claimed, flow Binding, history []replay.Record) *pass {
+	log := s.log.With("task", TaskID(c.Task).String(), "workflow", c.Name)
+	p := &pass{
+		session: s, queue: q, claimed: c, flow: flow, log: log, began: time.Now(),
+		results: make(chan attempted),
+		gone:    make(chan struct{}),
+		running: make(map[*replay.Op]int),
+		answer:  make(chan committed, 1),
+	}
+	p.ctx, p.cancel = context.WithCancel(s.stepCtx)
+	info := &passInfo{task: c.Task, generation: c.Generation, queue: q.name, log: log}
+	for _, r := range history {
+		if r.Kind == replay.Step && r.Outcome != replay.Pending {
+			p.replayed++
+		}
+	}
+	p.replay = replay.New(replay.Config{
+		History: history,
+		Start:   c.FirstStarted,
+		Now:     c.Claimed,
+		Body: func(b *replay.Branch) ([]byte, error) {
+			return flow.runFlow(b, info, c.Params)
+		},
+	})
+	return p
+}
+
+// run drives the pass to its end.
+func (p *pass) run() {
+	defer p.close()
+	for {
+		now := p.session.clock.now()
+		p.replay.Advance(now)
+		p.retryDue(now)
+		switch status := p.replay.Run(); {
+		case status == replay.Diverged:
+			p.block(p.divergence())
+			return
+		case status == replay.Done:
+			p.finish()
+			return
+		}
+		if p.plan() {
+			continue // a sleep was over before it began
+		}
+		if p.blocked != "" {
+			p.block(p.blocked)
+			return
+		}
+		stopping := p.session.stopping()
+		if !p.committing {
+			hold, timer := p.hold(now)
+			switch quiet := len(p.running) == 0; {
+			case quiet && !hold && len(p.starts) == 0:
+				p.end(&store.Unit{Action: store.Suspend, Due: timer, Waits: p.waits}, PassSuspended)
+				return
+			case quiet && stopping:
+				p.end(&store.Unit{Action: store.Release}, PassReleased)
+				return
+			case len(p.records) > 0:
+				p.commit(&store.Unit{Action: store.Record})
+			case !stopping:
+				p.startSteps()
+			}
+		}
+		if !p.await(now, stopping) {
+			return
+		}
+	}
+}
+
+// await waits for the next thing to happen. It reports whether the pass goes on.
+func (p *pass) await(now time.Time, stopping bool) bool {
+	var due <-chan time.Time
+	if hold, at := p.hold(now); hold {
+		t := time.NewTimer(max(at.Sub(now), time.Millisecond))
+		defer t.Stop()
+		due = t.C
+	}
+	stop := p.session.stop
+	if stopping {
+		stop = nil
+	}
+	select {
+	case a := <-p.results:
+		p.take(a)
+		p.takeMore()
+	case c := <-p.answer:
+		return p.accepted(c)
+	case <-due:
+	case <-stop:
+	case <-p.ctx.Done():
+		p.interrupted()
+		return false
+	}
+	return true
+}
+
+// takeMore takes the attempts that ended meanwhile, so that they share a commit.
+func (p *pass) takeMore() {
+	for {
+		select {
+		case a := <-p.results:
+			p.take(a)
+		default:
+			return
+		}
+	}
+}
+
+// plan looks at what the workflow newly wants. It reports whether the workflow can move again at once.
+func (p *pass) plan() (moved bool) {
+	now := p.session.clock.now()
+	for _, op := range p.replay.Wants() {
+		switch call := op.Arg.(type) {
+		case *stepCall:
+			if _, ok := p.session.registry.steps[call.name]; !ok {
+				p.blocked = "step " + call.name + " is not registered with this worker: call the Register function of its package" +
+					" (" + position(op.Caller) + ")"
+				return false
+			}
+			p.planStep(op, now)
+		case *sleepCall:
+			wake := call.at
+			if wake.IsZero() {
+				wake = op.Asked.Add(call.d)
+			}
+			// To the database's precision, so that this pass and every replay see the same time.
+			wake = wake.UTC().Truncate(time.Microsecond)
+			state, _ := json.Marshal(wake)
+			p.records = append(p.records, replay.Record{Name: op.Name, Kind: replay.Sleep, Outcome: replay.Value, Time: now, State: state})
+			p.replay.StartSleep(op, wake)
+			moved = moved || !now.Before(wake)
+		case *eventWait:
+			w := store.Wait{Name: op.Name, Event: call.event}
+			if call.timeout > 0 {
+				// From the branch's time and not from now: a replay comes to the same deadline.
+				w.Timeout = op.Asked.Add(call.timeout)
+			}
+			p.waits = append(p.waits, w)
+		}
+	}
+	return moved
+}
+
+// planStep has the step started, or tried again when its time comes if an earlier pass has recorded that it is between two
+// attempts.
+func (p *pass) planStep(op *replay.Op, now time.Time) {
+	if op.Prior == nil {
+		p.starts = append(p.starts, stepStart{op, 1})
+		return
+	}
+	var prior failure
+	if err := json.Unmarshal(op.Prior.State, &prior); err != nil || prior.Next == nil || !prior.Next.After(now) {
+		p.starts = append(p.starts, stepStart{op, prior.Attempts + 1})
+		return
+	}
+	p.retry(op, retryAt{prior.Attempts + 1, *prior.Next})
+}
+
+func (p *pass) retry(op *replay.Op, r retryAt) {
+	if p.retries == nil {
+		p.retries = make(map[*replay.Op]retryAt)
+	}
+	p.retries[op] = r
+}
+
+// retryDue moves the steps whose backoff is over to those that start.
+func (p *pass) retryDue(now time.Time) {
+	for op, r := range p.retries {
+		if !now.Before(r.at) {
+			delete(p.retries, op)
+			p.starts = append(p.starts, stepStart{op, r.attempt})
+		}
+	}
+}
+
+// hold returns the earliest moment at which the pass can move by itself, and whether that is so near that it waits for it
+// in memory. The zero time means that only an event can move it.
+func (p *pass) hold(now time.Time) (hold bool, at time.Time) {
+	earlier := func(t time.Time) {
+		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	for _, r := range p.retries {
+		earlier(r.at)
+	}
+	for _, op := range p.replay.Open() {
+		earlier(op.Wake())
+	}
+	return !at.IsZero() && at.Sub(now) <= holdFor, at
+}
+
+func (p *pass) startSteps() {
+	for _, s := range p.starts {
+		p.running[s.op] = s.attempt
+		bound := p.session.registry.steps[s.op.Arg.(*stepCall).name]
+		go p.attemptStep(s.op, bound, s.attempt)
+	}
+	p.starts = nil
+}
+
+// take deals with the end of an attempt.
+func (p *pass) take(a attempted) {
+	if p.running[a.op] != a.attempt {
+		return // the attempt was given up already
+	}
+	delete(p.running, a.op)
+	now := p.session.clock.now()
+	bound := p.session.registry.steps[a.op.Arg.(*stepCall).name]
+	again := a.err != nil && a.attempt < bound.step.policy.attempts && !isPermanent(a.err)
+	if hook := p.session.hooks.StepEnded; hook != nil {
+		info := StepInfo{Task: p.claimed.Task, Step: bound.step.name, Checkpoint: a.op.Name, Attempt: a.attempt, Generation: p.claimed.Generation}
+		hook(info, StepResult{Elapsed: a.elapsed, Err: a.err, Final: !again})
+	}
+	rec := replay.Record{Name: a.op.Name, Kind: replay.Step, Outcome: replay.Value, Fingerprint: a.op.Fingerprint, Time: now, State: a.output}
+	if a.err == nil {
+		p.ran++
+		p.settle(a.op, rec)
+		return
+	}
+	f := newFailure(a.err)
+	f.Attempts = a.attempt
+	if sp, ok := errors.AsType[*stepPanic](a.err); ok {
+		f.Stack = storable(string(sp.stack))
+	}
+	if !again {
+		p.ran++
+		rec.Outcome, rec.State = replay.Failure, encodeFailure(f)
+		p.settle(a.op, rec)
+		return
+	}
+	next := now.Add(jitter(bound.step.policy.delay(a.attempt)))
+	p.log.Info("workflow: step failed, trying again", "step", a.op.Name, "attempt", a.attempt, "next", next, "error", a.err)
+	p.retry(a.op, retryAt{a.attempt + 1, next})
+	if next.Sub(now) > holdFor {
+		f.Next = &next
+		rec.Outcome, rec.State = replay.Pending, encodeFailure(f)
+		p.records = append(p.records, rec)
+	}
+}
+
+// settle hands an outcome to its branch and queues it for commit.
+func (p *pass) settle(op *replay.Op, rec replay.Record) {
+	p.records = append(p.records, rec)
+	p.replay.Resolve(op, rec.Outcome, rec.State, rec.Time)
+}
+
+func isPermanent(err error) bool {
+	_, ok := errors.AsType[*PermanentError](err)
+	return ok
+}
+
+func encodeFailure(f failure) []byte {
+	data, err := json.Marshal(f)
+	if err != nil { // a struct of texts and numbers
+		panic("workflow: " + err.Error())
+	}
+	return data
+}

@@ -1,0 +1,197 @@
+package workflow
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/absurdgen/absurdgen/workflow/internal/replay"
+	"github.com/absurdgen/absurdgen/workflow/internal/store"
+)
+
+// finish commits what the workflow returned.
+func (p *pass) finish() {
+	result, err := p.replay.Result()
+	if err == nil {
+		err = p.unobserved()
+	}
+	switch {
+	case err == nil:
+		p.end(&store.Unit{Action: store.Complete, Payload: result}, PassCompleted)
+		return
+	case isInputError(err):
+		p.block("the task's input does not fit the code: " + err.Error())
+		return
+	}
+	f := newFailure(err)
+	f.Records = stepFailures(err)
+	if pe, ok := errors.AsType[*replay.PanicError](err); ok {
+		f.Name, f.Stack = "panic", storable(string(pe.Stack))
+	}
+	policy := &p.flow.flow.policy
+	// An error that wraps no recorded failure comes out of every replay in the same way: another attempt cannot change it.
+	if p.claimed.Attempt < policy.attempts && len(f.Records) > 0 && !isPermanent(err) {
+		due := p.session.clock.now().Add(jitter(policy.delay(p.claimed.Attempt)))
+		p.end(&store.Unit{Action: store.Retry, Payload: encodeFailure(f), Due: due, Removed: f.Records}, PassRetried)
+		return
+	}
+	p.end(&store.Unit{Action: store.Fail, Payload: encodeFailure(f)}, PassFailed)
+}
+
+// unobserved returns the error of something that failed and that the workflow never waited for: an error is not lost.
+func (p *pass) unobserved() error {
+	f := p.replay.Unobserved()
+	switch {
+	case f == nil:
+		return nil
+	case f.Op() != nil:
+		return fmt.Errorf("workflow: nobody awaited the future of a failed step: %w", stepError(f.Op()))
+	}
+	return fmt.Errorf("workflow: nobody awaited the future of a failed branch: %w", f.Err())
+}
+
+func isInputError(err error) bool {
+	_, ok := errors.AsType[*inputError](err)
+	return ok
+}
+
+// block parks the run because this code cannot go on with it. Nothing is lost: it is tried again later, and other code may
+// take it. What this pass has not committed yet is left out, because the code that made it is in doubt.
+func (p *pass) block(reason string) {
+	p.log.Error("workflow: task blocked", "reason", reason)
+	p.records = nil
+	delay := min(2*time.Second<<min(p.claimed.Token, 8), 5*time.Minute)
+	f := failure{Name: "$Blocked", Message: storable(reason)}
+	p.end(&store.Unit{Action: store.Block, Payload: encodeFailure(f), Due: p.session.clock.now().Add(jitter(delay))}, PassBlocked)
+}
+
+// divergence puts the disagreement of code and records into words: what was recorded, what the code asks for, what to do.
+func (p *pass) divergence() string {
+	d := p.replay.Divergence()
+	var b strings.Builder
+	fmt.Fprintf(&b, "workflow %s and the records of this task disagree.", p.claimed.Name)
+	if d.Mismatch != "" {
+		fmt.Fprintf(&b, "\n  %q at %s: %s.", d.Name, position(d.Caller), d.Mismatch)
+	} else {
+		b.WriteString("\n  recorded, but not reached by the code:")
+		for _, r := range d.Recorded {
+			fmt.Fprintf(&b, "\n    %s %q", r.Kind, r.Name)
+		}
+		b.WriteString("\n  reached by the code, but not recorded:")
+		for _, op := range d.Reached {
+			fmt.Fprintf(&b, "\n    %s %q at %s", op.Kind, op.Name, position(op.Caller))
+		}
+		if len(d.Reached) == 0 {
+			b.WriteString("\n    nothing: the workflow ended before it came to them")
+		}
+	}
+	b.WriteString("\n  what to do: roll the code back, or put the old order of operations back for tasks that have started," +
+		" or give the changed workflow a new name and keep the old function until its tasks are done.")
+	return b.String()
+}
+
+// commit sends a unit on its way, with all records that are due.
+func (p *pass) commit(u *store.Unit) {
+	u.Task, u.Token, u.Records = p.claimed.Task, p.claimed.Token, p.records
+	p.records = nil
+	p.committing = true
+	select {
+	case p.queue.committer.in <- &commit{unit: u, answer: p.answer}:
+	case <-p.session.lost.Done():
+	}
+}
+
+// committed waits for the answer to the unit on its way, if there is one. It reports whether the pass goes on.
+func (p *pass) committed() bool {
+	if !p.committing {
+		return true
+	}
+	select {
+	case c := <-p.answer:
+		return p.accepted(c)
+	case <-p.session.lost.Done():
+		p.ended(PassLost)
+		return false
+	}
+}
+
+// accepted looks at the answer to a unit. It reports whether the pass goes on.
+func (p *pass) accepted(c committed) bool {
+	p.committing = false
+	switch {
+	case c.err != nil:
+		p.unstorable(c.err)
+	case c.answer == store.OK:
+		return true
+	case c.answer == store.Cancelled:
+		p.ended(PassCancelled)
+	default:
+		p.ended(PassLost)
+	}
+	return false
+}
+
+// end commits the last unit of the pass.
+func (p *pass) end(u *store.Unit, end PassEnd) {
+	if !p.committed() {
+		return
+	}
+	p.commit(u)
+	if !p.committed() {
+		return
+	}
+	if u.Action == store.Suspend || u.Action == store.Retry {
+		p.queue.wakeAt(u.Due, p.session.clock.now())
+	}
+	p.ended(end)
+}
+
+// unstorable fails the task whose data the database refuses: only this task, and with the reason.
+func (p *pass) unstorable(err error) {
+	if p.failing {
+		p.log.Error("workflow: the failure of a task cannot be stored", "error", err)
+		p.ended(PassLost)
+		return
+	}
+	p.failing = true
+	reason := err.Error()
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		reason = pg.Message // the detail would quote the payload
+	}
+	f := failure{Name: "$Unstorable", Message: storable("an outcome cannot be stored: " + reason)}
+	p.records = nil
+	p.end(&store.Unit{Action: store.Fail, Payload: encodeFailure(f)}, PassFailed)
+}
+
+// interrupted ends a pass whose steps were told to stop. When the lease is lost nothing may be written any more. When the
+// shutdown deadline is over the run is handed back with what is recorded; steps that have not ended run again elsewhere.
+func (p *pass) interrupted() {
+	if p.session.lost.Err() != nil {
+		p.ended(PassLost)
+		return
+	}
+	p.end(&store.Unit{Action: store.Release}, PassReleased)
+}
+
+func (p *pass) ended(end PassEnd) {
+	p.over = true
+	if hook := p.session.hooks.PassEnded; hook != nil {
+		hook(PassInfo{
+			Task: p.claimed.Task, Workflow: p.claimed.Name, Attempt: p.claimed.Attempt, End: end,
+			Ran: p.ran, Replayed: p.replayed, Elapsed: time.Since(p.began),
+		})
+	}
+}
+
+// close unwinds the workflow and lets the steps that still run know that nobody waits for them.
+func (p *pass) close() {
+	if !p.over { // a Goexit in the workflow has ended this goroutine too
+		p.block("the workflow called runtime.Goexit, as testing.T.FailNow does: return an error instead")
+	}
+	close(p.gone)
+	p.cancel()
+	p.replay.Stop()
+}

@@ -1,0 +1,98 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/absurdgen/absurdgen/workflow/internal/replay"
+)
+
+// ABI1OrRunGoGenerate guards generated code. Where it is undefined, absurdgen's output and this module differ in version:
+// run "go generate ./...".
+const ABI1OrRunGoGenerate = true
+
+// Binding ties a handle to its function. Bind methods make them and [Registry.Add] takes them.
+type Binding struct {
+	step    *stepSpec
+	runStep func(ctx context.Context, input []byte) ([]byte, error)
+
+	flow    *flowSpec
+	runFlow func(b *replay.Branch, info *passInfo, input []byte) ([]byte, error)
+}
+
+// Registry says which functions a worker can run. It belongs to the caller; there is no global one. Add to it before a
+// worker starts, not while it runs.
+type Registry struct {
+	steps map[string]Binding
+	flows map[string]Binding
+}
+
+// NewRegistry returns an empty registry.
+func NewRegistry() *Registry {
+	return &Registry{steps: make(map[string]Binding), flows: make(map[string]Binding)}
+}
+
+// Add adds bindings. Two of one name are an error, and so are names that are not durable names: a letter, then letters, digits
+// and _ . -, at most 200 bytes. All errors are returned, joined.
+func (r *Registry) Add(bindings ...Binding) error {
+	var errs []error
+	for _, b := range bindings {
+		kind, name, known := "step", "", r.steps
+		switch {
+		case b.step != nil:
+			name = b.step.name
+		case b.flow != nil:
+			kind, name, known = "workflow", b.flow.name, r.flows
+		default:
+			errs = append(errs, errors.New("workflow: an empty Binding was added: use the Bind method of a handle made by New…"))
+			continue
+		}
+		if err := checkName(kind, name); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if _, twice := known[name]; twice {
+			errs = append(errs, fmt.Errorf("workflow: %s %s is registered twice", kind, name))
+			continue
+		}
+		known[name] = b
+	}
+	return errors.Join(errs...)
+}
+
+// queues returns the queues of the registered workflows, sorted.
+func (r *Registry) queues() []string {
+	var names []string
+	for _, b := range r.flows {
+		names = append(names, b.flow.policy.queue)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// flowNames returns the names of the registered workflows, sorted.
+func (r *Registry) flowNames() []string {
+	names := make([]string, 0, len(r.flows))
+	for name := range r.flows {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func checkName(kind, name string) error {
+	ok := name != "" && len(name) <= 200
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+		if !letter && (i == 0 || !('0' <= c && c <= '9' || c == '_' || c == '.' || c == '-')) {
+			ok = false
+		}
+	}
+	if !ok {
+		return fmt.Errorf("workflow: %s name %q: write a letter, then letters, digits and _ . -, at most 200 bytes", kind, name)
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package workflow
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/absurdgen/absurdgen/workflow/internal/store"
+)
+
+// session is the life of a worker between registering and losing or giving back its lease. Everything that it claimed hangs
+// on the lease: when that is lost, every pass of the session is discarded and the worker starts a new session.
+type session struct {
+	registry *Registry
+	hooks    Hooks
+	log      *slog.Logger
+	clock    *engineClock
+
+	id    int64 // the worker's id in the database
+	lease time.Duration
+	pool  *pgxpool.Pool // connections of the worker's own
+
+	passSlots chan struct{}
+	stepSlots chan struct{}
+	passes    sync.WaitGroup
+
+	stop    <-chan struct{} // closed when the worker should stop
+	lost    context.Context // ends when the lease is lost
+	lose    context.CancelFunc
+	stepCtx context.Context // ends when the lease is lost or the shutdown deadline is over
+	giveUp  context.CancelCauseFunc
+}
+
+func (s *session) stopping() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// keepLease renews the lease until ctx ends. When the last success is so long ago that the lease may have ended, the
+// session is lost: the worker does not wait for the database to say so.
+func (s *session) keepLease(ctx context.Context) {
+	renewed := time.Now()
+	every := s.lease / 3
+	next := time.NewTicker(every)
+	defer next.Stop()
+	for {
+		select {
+		case <-next.C:
+		case <-ctx.Done():
+			return
+		}
+		asked := time.Now()
+		// Two renewals missed: stop writing now, with a third of the lease left to be sure.
+		limit, cancel := context.WithDeadline(ctx, renewed.Add(2*every))
+		alive, err := store.Renew(limit, s.pool, s.id, s.lease)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil && alive:
+			renewed = asked
+		case err == nil, time.Since(renewed) >= 2*every:
+			s.log.Error("workflow: worker lost its lease; its runs go to other workers", "worker", s.id, "error", err)
+			s.lose()
+			return
+		default:
+			s.log.Warn("workflow: lease not renewed, trying again", "worker", s.id, "error", err)
+			next.Reset(every / 4)
+			continue
+		}
+		next.Reset(every)
+	}
+}
+
+// sweepEvery is how often each worker looks for what was left behind by others.
+const sweepEvery = time.Second
+
+// sweep takes up what dead workers have left, until ctx ends. Every worker does so; rows that another one sweeps are
+// skipped.
+func (s *session) sweep(ctx context.Context) {
+	for pause(ctx, jitter(sweepEvery)) {
+		swept, err := store.Sweep(ctx, s.pool, sweepLimit)
+		if err != nil {
+			if ctx.Err() == nil {
+				s.log.Warn("workflow: sweep not done, trying again", "error", err)
+			}
+			continue
+		}
+		for _, w := range swept {
+			if w.Requeued+w.Poisoned > 0 {
+				s.log.Info("workflow: took over from a worker whose lease ended", "worker", w.Worker, "requeued", w.Requeued, "poisoned", w.Poisoned)
+			}
+		}
+	}
+}
+
+const sweepLimit = 100

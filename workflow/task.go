@@ -1,0 +1,63 @@
+package workflow
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/absurdgen/absurdgen/workflow/internal/store"
+)
+
+// Task is a task whose result has the type Out.
+type Task[Out any] struct {
+	ID      TaskID
+	Created bool // false when Spawn found a task with the same idempotency key
+
+	queue  string
+	client *Client
+}
+
+// Result waits until the task ends and returns its result. It returns a [*TaskError] when the task failed, [ErrCancelled]
+// when it was cancelled, [ErrNotFound] when it does not exist, and the context's error when that ends first.
+func (t Task[Out]) Result(ctx context.Context) (Out, error) {
+	var zero Out
+	if t.client == nil {
+		return zero, errors.New("workflow: a task spawned in a transaction has no client: use Attach after the commit")
+	}
+	ended, leave := t.client.listener.task(t.ID)
+	defer leave()
+	for {
+		o, err := store.Watch(ctx, t.client.pool, t.queue, t.ID)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return zero, ctx.Err()
+		case err != nil:
+			return zero, fmt.Errorf("workflow: task %s: %w", t.ID, err)
+		case o == nil:
+			return zero, fmt.Errorf("%w: %s on queue %q", ErrNotFound, t.ID, t.queue)
+		case o.State == store.Completed:
+			return decode[Out]("the result of task "+t.ID.String(), o.Result)
+		case o.State == store.Failed:
+			return zero, taskError(t.ID, o.Failure)
+		case o.State == store.CancelledState:
+			return zero, fmt.Errorf("%w: %s", ErrCancelled, t.ID)
+		}
+		poll := time.NewTimer(jitter(t.client.poll()))
+		select {
+		case <-ended:
+		case <-poll.C:
+		case <-ctx.Done():
+		}
+		poll.Stop()
+	}
+}
+
+func taskError(id TaskID, stored []byte) error {
+	var f failure
+	if err := json.Unmarshal(stored, &f); err != nil || f.Message == "" {
+		f.Message = "the reason cannot be read"
+	}
+	return &TaskError{Task: id, Type: f.Name, Message: f.Message}
+}

@@ -1,0 +1,230 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/absurdgen/absurdgen/db"
+	"github.com/absurdgen/absurdgen/workflow/internal/store"
+)
+
+// WorkerOptions are the options of a [Worker]. The zero value is a working one.
+type WorkerOptions struct {
+	// Name is shown to operators. The default is host name and process id.
+	Name string
+
+	// Queues are the queues to work on. The default is every queue that a registered workflow names.
+	Queues []string
+
+	// Passes is how many workflow passes run at once; a task that sleeps or waits takes no place. The default is 128.
+	Passes int
+
+	// Steps is how many step functions run at once. The default is 256.
+	Steps int
+
+	// Lease is how long the worker's runs stay its own after it was last heard of. A worker renews it three times as
+	// often. The default is 15 seconds.
+	Lease time.Duration
+
+	// ShutdownTimeout is how long steps may go on after the worker was told to stop. Then their contexts are cancelled with
+	// [ErrShutdown]. The default is 30 seconds.
+	ShutdownTimeout time.Duration
+
+	// Logger gets what goes wrong and is dealt with. The default discards it.
+	Logger *slog.Logger
+
+	// Hooks are told what the worker does.
+	Hooks Hooks
+}
+
+func (o WorkerOptions) withDefaults(r *Registry) WorkerOptions {
+	if o.Name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "unknown host"
+		}
+		o.Name = fmt.Sprintf("%s/%d", host, os.Getpid())
+	}
+	if len(o.Queues) == 0 {
+		o.Queues = r.queues()
+	}
+	if o.Passes <= 0 {
+		o.Passes = 128
+	}
+	if o.Steps <= 0 {
+		o.Steps = 256
+	}
+	if o.Lease <= 0 {
+		o.Lease = 15 * time.Second
+	}
+	if o.ShutdownTimeout <= 0 {
+		o.ShutdownTimeout = 30 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// minLease keeps a slip of the clock or a pause of the garbage collector from costing a lease.
+const minLease = time.Second
+
+// Worker runs tasks of registered workflows. It needs no other process: start one in every instance of the application.
+type Worker struct {
+	client   *Client
+	registry *Registry
+	options  WorkerOptions
+}
+
+// NewWorker returns a worker that runs what is registered in r.
+func NewWorker(c *Client, r *Registry, o WorkerOptions) (*Worker, error) {
+	o = o.withDefaults(r)
+	if len(r.flows) == 0 {
+		return nil, errors.New("workflow: the registry has no workflow: call the Register functions of your packages first")
+	}
+	if o.Lease < minLease {
+		return nil, fmt.Errorf("workflow: a lease of %v is too short: give it at least %v", o.Lease, minLease)
+	}
+	return &Worker{client: c, registry: r, options: o}, nil
+}
+
+// Run works until ctx ends. Then it claims nothing more, lets steps end until the shutdown timeout, hands back unfinished
+// runs, and returns nil. It returns an error only for what waiting cannot cure, and only before it has claimed anything: a
+// missing or unfit schema, or an unknown queue. It outlives database errors and restarts of the server.
+func (w *Worker) Run(ctx context.Context) error {
+	pool, err := w.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	if status, err := db.ReadStatus(ctx, pool); err != nil {
+		return fmt.Errorf("workflow: worker cannot start: %w", err)
+	} else if err := status.Err(); err != nil {
+		return fmt.Errorf("workflow: worker cannot start: %w", err)
+	}
+	for attempt := 1; ; attempt++ {
+		lost, err := w.session(ctx, pool)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, db.ErrUnknownQueue):
+			return fmt.Errorf("workflow: worker cannot start: %w", hint(err))
+		case err != nil:
+			w.options.Logger.Warn("workflow: worker not registered, trying again", "error", err)
+		case lost:
+			attempt = 1
+		}
+		if !pause(ctx, backoff(attempt)) {
+			return nil
+		}
+	}
+}
+
+// Connections of a session: flushers, one claimer a queue, and the lease with the sweep.
+const flushers = 2
+
+// connect opens the worker's own connections, so that nothing else in the process can take those that renew its lease.
+func (w *Worker) connect(ctx context.Context) (*pgxpool.Pool, error) {
+	config := w.client.pool.Config()
+	config.MaxConns = int32(flushers + len(w.options.Queues) + 2)
+	config.MinConns = 0
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("workflow: worker cannot connect: %w", err)
+	}
+	return pool, nil
+}
+
+// session registers the worker and works until ctx ends or the lease is lost. lost reports the latter.
+func (w *Worker) session(ctx context.Context, pool *pgxpool.Pool) (lost bool, err error) {
+	o := w.options
+	id, err := store.Register(ctx, pool, o.Name, o.Lease)
+	if err != nil {
+		return false, err
+	}
+	s := &session{
+		registry: w.registry, hooks: o.Hooks, log: o.Logger.With("worker", id), clock: new(engineClock),
+		id: id, lease: o.Lease, pool: pool,
+		passSlots: make(chan struct{}, o.Passes),
+		stepSlots: make(chan struct{}, o.Steps),
+		stop:      ctx.Done(),
+	}
+	// These outlive ctx: a worker that was told to stop still commits what its steps return.
+	after := context.WithoutCancel(ctx)
+	s.lost, s.lose = context.WithCancel(after)
+	defer s.lose()
+	s.stepCtx, s.giveUp = context.WithCancelCause(after)
+	defer s.giveUp(nil)
+	defer context.AfterFunc(s.lost, func() { s.giveUp(ErrLeaseLost) })()
+
+	var claimers []*claimer
+	for _, name := range o.Queues {
+		c, leave, err := w.join(ctx, s, name)
+		if err != nil {
+			s.retire(after)
+			return false, err
+		}
+		defer leave()
+		claimers = append(claimers, c)
+	}
+
+	claiming, stopClaiming := context.WithCancel(ctx)
+	defer stopClaiming()
+	defer context.AfterFunc(s.lost, stopClaiming)()
+	var claims, rest sync.WaitGroup
+	for _, c := range claimers {
+		for range flushers {
+			rest.Go(func() { c.committer.run(s.lost) })
+		}
+		claims.Go(func() { c.run(claiming) })
+	}
+	rest.Go(func() { s.keepLease(s.lost) })
+	rest.Go(func() { s.sweep(claiming) })
+	s.log.Info("workflow: worker started", "name", o.Name, "queues", o.Queues)
+
+	<-claiming.Done()
+	claims.Wait()
+	overdue := time.AfterFunc(o.ShutdownTimeout, func() { s.giveUp(ErrShutdown) })
+	s.passes.Wait()
+	overdue.Stop()
+	lost = s.lost.Err() != nil
+	s.lose()
+	rest.Wait()
+	if !lost {
+		s.retire(after)
+		s.log.Info("workflow: worker stopped")
+	}
+	return lost, nil
+}
+
+// join makes the claimer of a queue. leave ends its wake-ups.
+func (w *Worker) join(ctx context.Context, s *session, name string) (_ *claimer, leave func(), err error) {
+	engine, err := store.Join(ctx, s.pool, s.id, name, w.registry.flowNames())
+	if err != nil {
+		return nil, nil, err
+	}
+	wake, leave := w.client.listener.queue(name)
+	return &claimer{
+		name: name, session: s, engine: engine,
+		committer: newCommitter(engine, s.log),
+		wake:      wake, poll: w.client.poll(),
+		log:   s.log,
+		alarm: make(chan struct{}, 1), claims: make(map[int64]int),
+	}, leave, nil
+}
+
+// retire hands back what is still held, so that nobody has to wait for the lease to end.
+func (s *session) retire(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := store.Retire(ctx, s.pool, s.id); err != nil {
+		s.log.Warn("workflow: worker not signed off; its lease ends by itself", "error", err)
+	}
+}
