@@ -17,3 +17,5 @@ require (
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
 )
+
+tool github.com/absurdgen/absurdgen/cmd/absurdgen
