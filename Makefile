@@ -1,0 +1,42 @@
+# Developer commands. `make help` lists them.
+
+SHELL := /bin/bash
+GO    ?= go
+SQLC  := $(GO) tool -modfile=tools/go.mod sqlc
+LINT  := $(GO) tool -modfile=tools/lint/go.mod golangci-lint
+
+.PHONY: help
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: generate
+generate: ## write all generated code: the sqlc wrappers, then what absurdgen makes
+	$(SQLC) generate
+	$(GO) generate ./...
+
+.PHONY: check
+check: ## everything that needs no database: generated code is current, modules tidy, vet, lint, cross-builds
+	@test -z "$$(gofmt -l .)" || { echo 'not gofmt-ed (run gofmt -w .):'; gofmt -l .; exit 1; }
+	$(GO) mod tidy -diff
+	$(SQLC) diff
+	$(GO) run ./cmd/absurdgen -check ./...
+	$(GO) vet ./...
+	$(LINT) run ./...
+	GOOS=darwin GOARCH=arm64 $(GO) vet ./...
+	GOOS=windows GOARCH=amd64 $(GO) vet ./...
+
+.PHONY: test
+test: ## run all tests, as the README says
+	$(GO) test ./...
+
+.PHONY: race
+race: ## run all tests with the race detector
+	$(GO) test -race ./...
+
+.PHONY: soak
+soak: ## run every property at full size; the output is kept in docs/soak.txt
+	set -o pipefail; ABSURD_SOAK=1 $(GO) test -count=1 -timeout 3h -v ./... 2>&1 | grep -vE '^(=== |\s*--- PASS: .*\(0\.[0-9]+s\)$$)' | tee docs/soak.txt
+
+.PHONY: bench
+bench: ## measure; see docs/performance.md
+	$(GO) run ./tests/bench
