@@ -46,8 +46,7 @@ const maxClaim = 256
 
 // run claims until ctx ends. Database errors are waited out.
 func (c *claimer) run(ctx context.Context) {
-	failures := 0
-	idle := false
+	failures, looks := 0, 0 // looks counts the claims without a result since the last one with one
 	for ctx.Err() == nil {
 		room := c.reserve(ctx)
 		if room == 0 {
@@ -55,31 +54,38 @@ func (c *claimer) run(ctx context.Context) {
 		}
 		got, err := c.claim(ctx, room)
 		c.release(room - got)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return
-		case err != nil:
+		}
+		if err != nil {
 			failures++
 			c.log.Warn("workflow: claim not done, trying again", "queue", c.name, "error", err)
 			pause(ctx, backoff(failures))
 			continue
-		case got > 0:
-			failures = 0
-			if idle {
-				idle = c.setIdle(ctx, false)
-			}
-			continue
-		case !idle:
-			// The flag goes up before the last look: what is spawned after that look sees the flag and notifies.
-			idle = c.setIdle(ctx, true)
-			continue
 		}
 		failures = 0
-		if !c.wait(ctx) {
-			return
+		switch {
+		case got > 0:
+			if looks > 0 {
+				c.setIdle(ctx, false)
+			}
+			looks = 0
+			continue
+		case looks == 0:
+			// The flag goes up before the last look: who spawns after that look sees the flag and notifies.
+			c.setIdle(ctx, true)
+		case looks == 1:
+			// Who spawned before the flag was up, and committed after the last look, has not notified.
+			c.wait(ctx, secondLook)
+		default:
+			c.wait(ctx, c.untilDue(ctx))
 		}
+		looks++
 	}
 }
+
+// secondLook is how long after raising its flag an idle claimer looks once more.
+const secondLook = 10 * time.Millisecond
 
 // reserve waits for a free place for a pass and takes all that are free.
 func (c *claimer) reserve(ctx context.Context) int {
@@ -199,28 +205,33 @@ func (c *claimer) ended(claimNo int64) {
 	}
 }
 
-func (c *claimer) setIdle(ctx context.Context, idle bool) bool {
-	if err := c.engine.SetIdle(ctx, idle); err != nil {
-		if ctx.Err() == nil {
-			c.log.Warn("workflow: idle flag not set; polling goes on", "queue", c.name, "error", err)
-		}
-		// Without the flag nobody notifies, and polling finds the work all the same.
+// setIdle raises or lowers the flag. Without it nobody notifies, and polling finds the work all the same.
+func (c *claimer) setIdle(ctx context.Context, idle bool) {
+	if err := c.engine.SetIdle(ctx, idle); err != nil && ctx.Err() == nil {
+		c.log.Warn("workflow: idle flag not set; polling goes on", "queue", c.name, "error", err)
 	}
-	return idle
 }
 
-// wait waits until there may be work: a notification, a run that is due, or the next poll. It reports whether to go on.
-func (c *claimer) wait(ctx context.Context) bool {
-	t := time.NewTimer(jitter(c.poll))
+// untilDue returns how long to wait without a notification: until the queue's next timer is due, or the next poll.
+func (c *claimer) untilDue(ctx context.Context) time.Duration {
+	wait := jitter(c.poll)
+	due, err := c.engine.NextDue(ctx)
+	if err == nil && !due.IsZero() {
+		wait = min(wait, max(due.Sub(c.session.clock.now()), 5*time.Millisecond))
+	}
+	return wait
+}
+
+// wait waits until there may be work: a notification, a run that is due, or the given time.
+func (c *claimer) wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-c.wake:
 	case <-c.alarm:
 	case <-t.C:
 	case <-ctx.Done():
-		return false
 	}
-	return true
 }
 
 // wakeAt has the claimer look again when a run that was suspended here is due, so that short sleeps do not wait for the

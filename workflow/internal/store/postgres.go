@@ -146,6 +146,14 @@ func (p *postgres) Commit(ctx context.Context, units []*Unit, resend bool) ([]An
 	return answers, nil
 }
 
+func (p *postgres) NextDue(ctx context.Context) (time.Time, error) {
+	due, err := db.New().NextDue(ctx, p.pool, p.queue)
+	if err != nil || due == nil {
+		return time.Time{}, db.Err(err)
+	}
+	return due.UTC(), nil
+}
+
 func (p *postgres) SetIdle(ctx context.Context, idle bool) error {
 	return db.Err(db.New().SetIdle(ctx, p.pool, db.SetIdleParams{Worker: p.worker, Queue: p.queue, Idle: idle}))
 }

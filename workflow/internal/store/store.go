@@ -88,6 +88,9 @@ type Engine interface {
 	// effect: send the same units again with resend set.
 	Commit(ctx context.Context, units []*Unit, resend bool) ([]Answer, error)
 
+	// NextDue returns when the queue's earliest timer is due; the zero time when there is none.
+	NextDue(ctx context.Context) (time.Time, error)
+
 	// SetIdle raises or lowers the flag that asks producers to notify.
 	SetIdle(ctx context.Context, idle bool) error
 }
