@@ -112,10 +112,10 @@ func stepFailures(err error) []string {
 	var names []string
 	var walk func(error)
 	walk = func(err error) {
-		if s, ok := err.(*StepError); ok {
+		if s, ok := err.(*StepError); ok { //nolint:errorlint // the walk itself unwraps, and wants every one
 			names = append(names, s.Checkpoint)
 		}
-		switch u := err.(type) {
+		switch u := err.(type) { //nolint:errorlint // as above
 		case interface{ Unwrap() error }:
 			if next := u.Unwrap(); next != nil {
 				walk(next)
