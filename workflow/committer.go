@@ -21,7 +21,10 @@ type committer struct {
 }
 
 // maxFlush bounds a flush: enough to make the cost of a commit small, not so much that the first unit waits for the last.
-const maxFlush = 512
+const (
+	maxFlush      = 512
+	maxFlushBytes = 8 << 20
+)
 
 type commit struct {
 	unit   *store.Unit
@@ -50,14 +53,14 @@ func (c *committer) run(ctx context.Context) {
 	}
 }
 
-// gather takes all that is waiting, and what the passes that are about to hand something in will add meanwhile is left for
-// the next flush.
+// gather takes all that is waiting, within the bounds of a flush.
 func (c *committer) gather(first *commit) []*commit {
 	batch := append(make([]*commit, 0, 64), first)
-	for len(batch) < maxFlush {
+	for size := first.unit.Size(); len(batch) < maxFlush && size < maxFlushBytes; {
 		select {
 		case next := <-c.in:
 			batch = append(batch, next)
+			size += next.unit.Size()
 		default:
 			return batch
 		}

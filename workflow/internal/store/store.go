@@ -61,6 +61,15 @@ type Unit struct {
 	Removed []string // records that a retry removes
 }
 
+// Size returns about how many bytes of payload the unit holds.
+func (u *Unit) Size() int {
+	size := len(u.Payload)
+	for _, r := range u.Records {
+		size += len(r.State)
+	}
+	return size
+}
+
 // Answer is what became of a unit.
 type Answer string
 
