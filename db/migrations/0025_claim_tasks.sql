@@ -41,14 +41,20 @@ begin
   cross join lateral (
     select r.ctid as ready, t.ctid as task, r.priority, r.available_at, r.task_id
     from absurd.ready r
-    join absurd.tasks t on t.queue_no = r.queue_no and t.task_id = r.task_id
-    where r.queue_no = p_queue_no and r.name_no = u.name_no and r.available_at <= p_now and t.state = 'p'
-      and (t.cancellation is null
-        or (absurd.policy_deadline(t.cancellation, t.enqueue_at, t.first_started_at, t.revived_at, p_now) <= p_now) is not true)
+    -- A locking subquery is not merged into the query around it: for each ready row its task is looked up by the whole key,
+    -- whatever the statistics say.
+    cross join lateral (
+      select t.ctid
+      from absurd.tasks t
+      where t.queue_no = r.queue_no and t.task_id = r.task_id and t.state = 'p'
+        and (t.cancellation is null
+          or (absurd.policy_deadline(t.cancellation, t.enqueue_at, t.first_started_at, t.revived_at, p_now) <= p_now) is not true)
+      for no key update skip locked
+    ) t
+    where r.queue_no = p_queue_no and r.name_no = u.name_no and r.available_at <= p_now
     order by r.priority, r.available_at, r.task_id
     limit u.count
     for update of r skip locked
-    for no key update of t skip locked
   ) l;
   delete from absurd.ready r where r.ctid = any (v_ready);
 end
