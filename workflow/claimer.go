@@ -160,39 +160,79 @@ func (c *claimer) claim(ctx context.Context, room int) (int, error) {
 	}
 	c.mu.Unlock()
 
-	var withRecords []store.ID
-	for _, r := range claimed {
-		if r.HasRecords {
-			withRecords = append(withRecords, r.Task)
-		}
-	}
-	var history map[store.ID][]replay.Record
-	if len(withRecords) > 0 {
-		for attempt := 1; ; attempt++ {
-			if history, err = c.engine.Load(ctx, withRecords); err == nil {
-				break
-			}
-			c.log.Warn("workflow: records not loaded, trying again", "queue", c.name, "error", err)
-			if !pause(ctx, backoff(attempt)) {
-				// The session ends. What was claimed is handed back with the lease.
-				return 0, ctx.Err()
+	passes := make([]*pass, len(claimed)) // those that were parked here
+	outcomes, ok := c.load(ctx, claimed, passes)
+	if !ok {
+		// The session ends. What was claimed is handed back with the lease.
+		for _, p := range passes {
+			if p != nil {
+				p.close()
 			}
 		}
+		return 0, ctx.Err()
 	}
-	for _, r := range claimed {
-		c.start(r, history[r.Task])
+	for i, r := range claimed {
+		c.start(r, passes[i], outcomes[r.Task])
 	}
 	return len(claimed), nil
 }
 
-func (c *claimer) start(r store.Claimed, history []replay.Record) {
-	flow := c.session.registry.flows[r.Name]
+// load finds the parked passes of the claimed runs and loads what is missing: the outcomes of their waits, and all records
+// of the other runs. It reports whether it could before ctx ended.
+func (c *claimer) load(ctx context.Context, claimed []store.Claimed, passes []*pass) (map[store.ID][]replay.Record, bool) {
+	var whole []store.ID
+	var waits []store.Named
+	for i, r := range claimed {
+		passes[i] = c.session.parked.take(r)
+		switch {
+		case !r.HasRecords:
+			continue
+		case passes[i] == nil:
+			whole = append(whole, r.Task)
+			continue
+		}
+		for name := range passes[i].waiting {
+			waits = append(waits, store.Named{Task: r.Task, Name: name})
+		}
+	}
+	records := make(map[store.ID][]replay.Record)
+	for attempt := 1; ; attempt++ {
+		err := c.engine.Load(ctx, whole, records)
+		if err == nil {
+			whole = nil
+			err = c.engine.LoadNamed(ctx, waits, records)
+		}
+		if err == nil {
+			return records, true
+		}
+		c.log.Warn("workflow: records not loaded, trying again", "queue", c.name, "error", err)
+		if !pause(ctx, backoff(attempt)) {
+			return nil, false
+		}
+	}
+}
+
+// start runs the pass of a claimed run: the parked one, or a new one.
+func (c *claimer) start(r store.Claimed, parked *pass, records []replay.Record) {
 	c.session.passes.Add(1)
 	go func() {
 		defer c.session.passes.Done()
 		defer c.release(1)
 		defer c.ended(r.ClaimNo)
-		newPass(c.session, c, r, flow, history).run()
+		p := parked
+		if p == nil {
+			p = newPass(c.session, c, r, c.session.registry.flows[r.Name], records)
+		} else {
+			p.resume(r, records)
+		}
+		defer func() {
+			if p.suspended {
+				c.session.parked.put(p)
+			} else {
+				p.close()
+			}
+		}()
+		p.run()
 	}()
 }
 

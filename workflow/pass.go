@@ -33,7 +33,7 @@ type pass struct {
 	running map[*replay.Op]int     // attempts in flight, by number
 	starts  []stepStart            // wanted, and waiting for the commit of what was handed out
 	retries map[*replay.Op]retryAt // between two attempts
-	waits   []store.Wait           // open waits for events
+	waiting map[string]*replay.Op  // open waits for events, by checkpoint
 
 	records    []replay.Record // outcomes handed out and not on their way to the database yet
 	answer     chan committed
@@ -42,6 +42,7 @@ type pass struct {
 	ran, replayed int
 	blocked       string // why this worker cannot go on with the task; empty: it can
 	failing, over bool
+	suspended     bool // the run sleeps, and the pass may go on when it comes back
 }
 
 type stepStart struct {
@@ -61,10 +62,11 @@ const holdFor = 250 * time.Millisecond
 func newPass(s *session, q *claimer, c store.Claimed, flow Binding, history []replay.Record) *pass {
 	log := s.log.With("task", TaskID(c.Task).String(), "workflow", c.Name)
 	p := &pass{
-		session: s, queue: q, claimed: c, flow: flow, log: log, began: time.Now(),
+		session: s, queue: q, claimed: c, flow: flow, log: log,
 		results: make(chan attempted),
 		gone:    make(chan struct{}),
 		running: make(map[*replay.Op]int),
+		waiting: make(map[string]*replay.Op),
 		answer:  make(chan committed, 1),
 	}
 	p.ctx, p.cancel = context.WithCancel(s.stepCtx)
@@ -85,9 +87,14 @@ func newPass(s *session, q *claimer, c store.Claimed, flow Binding, history []re
 	return p
 }
 
-// run drives the pass to its end.
+// run drives the pass until it ends or its run sleeps.
 func (p *pass) run() {
-	defer p.close()
+	p.began = time.Now()
+	defer func() {
+		if !p.over { // a Goexit in the workflow ends this goroutine too
+			p.block("the workflow called runtime.Goexit, as testing.T.FailNow does: return an error instead")
+		}
+	}()
 	for {
 		now := p.session.clock.now()
 		p.replay.Advance(now)
@@ -112,7 +119,7 @@ func (p *pass) run() {
 			hold, timer := p.hold(now)
 			switch quiet := len(p.running) == 0; {
 			case quiet && !hold && len(p.starts) == 0:
-				p.end(&store.Unit{Action: store.Suspend, Due: timer, Waits: p.waits}, PassSuspended)
+				p.end(&store.Unit{Action: store.Suspend, Due: timer, Waits: p.openWaits()}, PassSuspended)
 				return
 			case quiet && stopping:
 				p.end(&store.Unit{Action: store.Release}, PassReleased)
@@ -192,15 +199,25 @@ func (p *pass) plan() (moved bool) {
 			p.replay.StartSleep(op, wake)
 			moved = moved || !now.Before(wake)
 		case *eventWait:
-			w := store.Wait{Name: op.Name, Event: call.event}
-			if call.timeout > 0 {
-				// From the branch's time and not from now: a replay comes to the same deadline.
-				w.Timeout = op.Asked.Add(call.timeout)
-			}
-			p.waits = append(p.waits, w)
+			p.waiting[op.Name] = op
 		}
 	}
 	return moved
+}
+
+// openWaits returns the waits that the run sleeps on.
+func (p *pass) openWaits() []store.Wait {
+	waits := make([]store.Wait, 0, len(p.waiting))
+	for name, op := range p.waiting {
+		call := op.Arg.(*eventWait)
+		w := store.Wait{Name: name, Event: call.event}
+		if call.timeout > 0 {
+			// From the branch's time and not from now: a replay comes to the same deadline.
+			w.Timeout = op.Asked.Add(call.timeout)
+		}
+		waits = append(waits, w)
+	}
+	return waits
 }
 
 // planStep has the step started, or tried again when its time comes if an earlier pass has recorded that it is between two

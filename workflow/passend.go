@@ -145,6 +145,7 @@ func (p *pass) end(u *store.Unit, end PassEnd) {
 	}
 	if u.Action == store.Suspend || u.Action == store.Retry {
 		p.queue.wakeAt(u.Due, p.session.clock.now())
+		p.suspended = u.Action == store.Suspend
 	}
 	p.ended(end)
 }
@@ -188,9 +189,6 @@ func (p *pass) ended(end PassEnd) {
 
 // close unwinds the workflow and lets the steps that still run know that nobody waits for them.
 func (p *pass) close() {
-	if !p.over { // a Goexit in the workflow has ended this goroutine too
-		p.block("the workflow called runtime.Goexit, as testing.T.FailNow does: return an error instead")
-	}
 	close(p.gone)
 	p.cancel()
 	p.replay.Stop()

@@ -26,6 +26,7 @@ type session struct {
 	passSlots chan struct{}
 	stepSlots chan struct{}
 	passes    sync.WaitGroup
+	parked    *parked
 
 	stop    <-chan struct{} // closed when the worker should stop
 	lost    context.Context // ends when the lease is lost

@@ -29,6 +29,10 @@ type WorkerOptions struct {
 	// Steps is how many step functions run at once. The default is 256.
 	Steps int
 
+	// Parked is how many suspended passes are kept in memory, to go on without a replay when their runs come back. The
+	// default is 1,000; a negative number keeps none.
+	Parked int
+
 	// Lease is how long the worker's runs stay its own after it was last heard of. A worker renews it three times as
 	// often. The default is 15 seconds.
 	Lease time.Duration
@@ -60,6 +64,9 @@ func (o WorkerOptions) withDefaults(r *Registry) WorkerOptions {
 	}
 	if o.Steps <= 0 {
 		o.Steps = 256
+	}
+	if o.Parked == 0 {
+		o.Parked = 1000
 	}
 	if o.Lease <= 0 {
 		o.Lease = 15 * time.Second
@@ -154,8 +161,10 @@ func (w *Worker) session(ctx context.Context, pool *pgxpool.Pool) (lost bool, er
 		id: id, lease: o.Lease, pool: pool,
 		passSlots: make(chan struct{}, o.Passes),
 		stepSlots: make(chan struct{}, o.Steps),
+		parked:    newParked(o.Parked),
 		stop:      ctx.Done(),
 	}
+	defer s.parked.close()
 	// These outlive ctx: a worker that was told to stop still commits what its steps return.
 	after := context.WithoutCancel(ctx)
 	s.lost, s.lose = context.WithCancel(after)

@@ -45,6 +45,9 @@ func mismatch(e *entry, op *Op, repeat bool) string {
 	if e.Kind != op.Kind {
 		return fmt.Sprintf("recorded as a %s, the code asks for a %s", e.Kind, op.Kind)
 	}
+	if e.Kind == Sleep && e.Wake.IsZero() {
+		return "the record holds no wake time"
+	}
 	if repeat && e.Fingerprint != 0 && op.Fingerprint != 0 && e.Fingerprint != op.Fingerprint {
 		return "recorded with another input; a repeated name is paired by order, so give the step a key"
 	}

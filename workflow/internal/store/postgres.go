@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
@@ -67,12 +66,35 @@ func (p *postgres) ReleaseUnknown(ctx context.Context, known []int64) error {
 	return db.Err(err)
 }
 
-func (p *postgres) Load(ctx context.Context, tasks []ID) (map[ID][]replay.Record, error) {
+func (p *postgres) Load(ctx context.Context, tasks []ID, records map[ID][]replay.Record) error {
+	if len(tasks) == 0 {
+		return nil
+	}
 	rows, err := db.New().LoadRecords(ctx, p.pool, db.LoadRecordsParams{Queue: p.queue, Tasks: uuids(tasks)})
 	if err != nil {
-		return nil, db.Err(err)
+		return db.Err(err)
 	}
-	history := make(map[ID][]replay.Record, len(tasks))
+	collect(rows, records)
+	return nil
+}
+
+func (p *postgres) LoadNamed(ctx context.Context, names []Named, records map[ID][]replay.Record) error {
+	if len(names) == 0 {
+		return nil
+	}
+	arg := db.LoadNamedRecordsParams{Queue: p.queue, Tasks: make([]pgtype.UUID, len(names)), Names: make([]string, len(names))}
+	for i, n := range names {
+		arg.Tasks[i], arg.Names[i] = pgtype.UUID{Bytes: n.Task, Valid: true}, n.Name
+	}
+	rows, err := db.New().LoadNamedRecords(ctx, p.pool, arg)
+	if err != nil {
+		return db.Err(err)
+	}
+	collect(rows, records)
+	return nil
+}
+
+func collect(rows []db.Record, records map[ID][]replay.Record) {
 	for _, r := range rows {
 		rec := replay.Record{
 			Name:        r.CheckpointName,
@@ -82,14 +104,11 @@ func (p *postgres) Load(ctx context.Context, tasks []ID) (map[ID][]replay.Record
 			Time:        r.RecordedAt.UTC(),
 			State:       r.State,
 		}
-		if rec.Kind == replay.Sleep {
-			if err := json.Unmarshal(r.State, &rec.Wake); err != nil {
-				return nil, fmt.Errorf("task %s: the record of %s holds no wake time: %w", r.TaskID, r.CheckpointName, err)
-			}
+		if rec.Kind == replay.Sleep && json.Unmarshal(r.State, &rec.Wake) != nil {
+			rec.Wake = time.Time{} // the replay refuses it, for this task alone
 		}
-		history[r.TaskID.Bytes] = append(history[r.TaskID.Bytes], rec)
+		records[r.TaskID.Bytes] = append(records[r.TaskID.Bytes], rec)
 	}
-	return history, nil
 }
 
 // Commit flattens the units into the parallel arrays of commit_passes.

@@ -81,6 +81,12 @@ const (
 	Cancelled Answer = "cancelled" // the task was cancelled; nothing was written
 )
 
+// Named is a record of a task by its name.
+type Named struct {
+	Task ID
+	Name string
+}
+
 // Engine is the store of one queue as a worker sees it.
 type Engine interface {
 	// Claim takes up to limit runs. done are claim numbers whose runs have all ended.
@@ -90,8 +96,11 @@ type Engine interface {
 	// those of a claim whose answer was lost with its connection.
 	ReleaseUnknown(ctx context.Context, known []int64) error
 
-	// Load returns the records of the tasks, each in the order of recording.
-	Load(ctx context.Context, tasks []ID) (map[ID][]replay.Record, error)
+	// Load adds the records of the tasks to records, each task's in the order of recording.
+	Load(ctx context.Context, tasks []ID, records map[ID][]replay.Record) error
+
+	// LoadNamed adds those of the named records that exist.
+	LoadNamed(ctx context.Context, names []Named, records map[ID][]replay.Record) error
 
 	// Commit writes the units in one transaction and answers for each. After an error it is not known whether it took
 	// effect: send the same units again with resend set.

@@ -1,0 +1,101 @@
+package workflow
+
+import (
+	"container/list"
+	"sync"
+
+	"github.com/absurdgen/absurdgen/workflow/internal/replay"
+	"github.com/absurdgen/absurdgen/workflow/internal/store"
+)
+
+// parked keeps suspended passes in memory, so that a run that comes back to the worker which suspended it goes on where it
+// was, without a replay. At most limit are kept; the one that was parked longest goes first. A pass that is not here any more
+// costs a replay and nothing else.
+type parked struct {
+	limit int
+
+	mu     sync.Mutex
+	passes map[store.ID]*list.Element // of *pass
+	oldest *list.List
+	closed bool
+}
+
+func newParked(limit int) *parked {
+	return &parked{limit: limit, passes: make(map[store.ID]*list.Element), oldest: list.New()}
+}
+
+// put parks p, or closes it where there is no room for it.
+func (k *parked) put(p *pass) {
+	for _, out := range k.add(p) {
+		out.close()
+	}
+}
+
+func (k *parked) add(p *pass) (out []*pass) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed || k.limit <= 0 {
+		return []*pass{p}
+	}
+	if e, ok := k.passes[p.claimed.Task]; ok {
+		out = append(out, k.remove(e))
+	}
+	k.passes[p.claimed.Task] = k.oldest.PushBack(p)
+	if k.oldest.Len() > k.limit {
+		out = append(out, k.remove(k.oldest.Front()))
+	}
+	return out
+}
+
+func (k *parked) remove(e *list.Element) *pass {
+	p := k.oldest.Remove(e).(*pass)
+	delete(k.passes, p.claimed.Task)
+	return p
+}
+
+// take returns the pass of a run that was just claimed, if it is parked here and nobody else has had the run since: every
+// claim raises the token by one, and so does everything that takes a run or its records away.
+func (k *parked) take(c store.Claimed) *pass {
+	k.mu.Lock()
+	e, ok := k.passes[c.Task]
+	if !ok {
+		k.mu.Unlock()
+		return nil
+	}
+	p := k.remove(e)
+	k.mu.Unlock()
+	if c.Token != p.claimed.Token+1 || c.Attempt != p.claimed.Attempt {
+		p.close()
+		return nil
+	}
+	return p
+}
+
+// close closes all passes; none is parked any more.
+func (k *parked) close() {
+	k.mu.Lock()
+	k.closed = true
+	var out []*pass
+	for k.oldest.Len() > 0 {
+		out = append(out, k.remove(k.oldest.Front()))
+	}
+	k.mu.Unlock()
+	for _, p := range out {
+		p.close()
+	}
+}
+
+// resume has a parked pass go on under its new claim, with the outcomes that were recorded for its waits meanwhile.
+func (p *pass) resume(c store.Claimed, outcomes []replay.Record) {
+	p.claimed = c
+	p.over, p.suspended = false, false
+	p.ran, p.replayed = 0, 0
+	for _, r := range outcomes {
+		op, ok := p.waiting[r.Name]
+		if !ok {
+			continue
+		}
+		delete(p.waiting, r.Name)
+		p.replay.Resolve(op, r.Outcome, r.State, r.Time)
+	}
+}
