@@ -22,11 +22,11 @@ type attempted struct {
 // attemptStep runs the step's function once and hands in how it ended. When the attempt's time is over it has failed, also
 // if the function does not return: the pass takes the first answer for an attempt and drops a later one. The function keeps
 // its slot until it does return.
-func (p *pass) attemptStep(op *replay.Op, bound Binding, attempt int) {
+func (p *pass) attemptStep(ctx context.Context, op *replay.Op, bound Binding, attempt int) {
 	select {
 	case p.session.stepSlots <- struct{}{}:
 		defer func() { <-p.session.stepSlots }()
-	case <-p.ctx.Done():
+	case <-ctx.Done():
 		return
 	}
 	call := op.Arg.(*stepCall)
@@ -37,7 +37,7 @@ func (p *pass) attemptStep(op *replay.Op, bound Binding, attempt int) {
 		Attempt:    attempt,
 		Generation: p.claimed.Generation,
 	}
-	ctx := context.WithValue(p.ctx, stepInfoKey{}, info)
+	ctx = context.WithValue(ctx, stepInfoKey{}, info)
 	ctx = context.WithValue(ctx, stepLogKey{}, p.log.With("step", op.Name, "attempt", attempt))
 	if limit := bound.step.policy.timeout; limit > 0 {
 		over := fmt.Errorf("the step did not end within its timeout of %v", limit)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/absurdgen/absurdgen/workflow/internal/replay"
@@ -30,7 +31,7 @@ type pass struct {
 	results chan attempted
 	gone    chan struct{} // closed when nobody reads results any more
 
-	running map[*replay.Op]int     // attempts in flight, by number
+	running map[*replay.Op]running // attempts in flight
 	starts  []stepStart            // wanted, and waiting for the commit of what was handed out
 	retries map[*replay.Op]retryAt // between two attempts
 	waiting map[string]*replay.Op  // open waits for events, by checkpoint
@@ -43,6 +44,11 @@ type pass struct {
 	blocked       string // why this worker cannot go on with the task; empty: it can
 	failing, over bool
 	suspended     bool // the run sleeps, and the pass may go on when it comes back
+}
+
+type running struct {
+	attempt int
+	cancel  context.CancelFunc
 }
 
 type stepStart struct {
@@ -65,7 +71,7 @@ func newPass(s *session, q *claimer, c store.Claimed, flow Binding, history []re
 		session: s, queue: q, claimed: c, flow: flow, log: log,
 		results: make(chan attempted),
 		gone:    make(chan struct{}),
-		running: make(map[*replay.Op]int),
+		running: make(map[*replay.Op]running),
 		waiting: make(map[string]*replay.Op),
 		answer:  make(chan committed, 1),
 	}
@@ -99,7 +105,10 @@ func (p *pass) run() {
 		now := p.session.clock.now()
 		p.replay.Advance(now)
 		p.retryDue(now)
-		switch status := p.replay.Run(); {
+		status := p.replay.Run()
+		p.drop(p.replay.Abandoned())
+		p.records = append(p.records, p.replay.Decisions()...)
+		switch {
 		case status == replay.Diverged:
 			p.block(p.divergence())
 			return
@@ -181,7 +190,7 @@ func (p *pass) plan() (moved bool) {
 	for _, op := range p.replay.Wants() {
 		switch call := op.Arg.(type) {
 		case *stepCall:
-			if _, ok := p.session.registry.steps[call.name]; !ok {
+			if p.bound(op).step == nil {
 				p.blocked = "step " + call.name + " is not registered with this worker: call the Register function of its package" +
 					" (" + position(op.Caller) + ")"
 				return false
@@ -218,6 +227,28 @@ func (p *pass) openWaits() []store.Wait {
 		waits = append(waits, w)
 	}
 	return waits
+}
+
+// bound returns what a step runs: the function of a one-off step, or the registered one.
+func (p *pass) bound(op *replay.Op) Binding {
+	call := op.Arg.(*stepCall)
+	if call.inline != nil {
+		return *call.inline
+	}
+	return p.session.registry.steps[call.name]
+}
+
+// drop stops what the branches wanted that have lost a race.
+func (p *pass) drop(abandoned []*replay.Op) {
+	for _, op := range abandoned {
+		if r, ok := p.running[op]; ok {
+			r.cancel()
+			delete(p.running, op)
+		}
+		delete(p.retries, op)
+		delete(p.waiting, op.Name)
+		p.starts = slices.DeleteFunc(p.starts, func(s stepStart) bool { return s.op == op })
+	}
 }
 
 // planStep has the step started, or tried again when its time comes if an earlier pass has recorded that it is between two
@@ -271,21 +302,23 @@ func (p *pass) hold(now time.Time) (hold bool, at time.Time) {
 
 func (p *pass) startSteps() {
 	for _, s := range p.starts {
-		p.running[s.op] = s.attempt
-		bound := p.session.registry.steps[s.op.Arg.(*stepCall).name]
-		go p.attemptStep(s.op, bound, s.attempt)
+		ctx, cancel := context.WithCancel(p.ctx)
+		p.running[s.op] = running{s.attempt, cancel}
+		go p.attemptStep(ctx, s.op, p.bound(s.op), s.attempt)
 	}
 	p.starts = nil
 }
 
 // take deals with the end of an attempt.
 func (p *pass) take(a attempted) {
-	if p.running[a.op] != a.attempt {
+	r, ok := p.running[a.op]
+	if !ok || r.attempt != a.attempt {
 		return // the attempt was given up already
 	}
+	r.cancel()
 	delete(p.running, a.op)
 	now := p.session.clock.now()
-	bound := p.session.registry.steps[a.op.Arg.(*stepCall).name]
+	bound := p.bound(a.op)
 	again := a.err != nil && a.attempt < bound.step.policy.attempts && !isPermanent(a.err)
 	if hook := p.session.hooks.StepEnded; hook != nil {
 		info := StepInfo{Task: p.claimed.Task, Step: bound.step.name, Checkpoint: a.op.Name, Attempt: a.attempt, Generation: p.claimed.Generation}

@@ -24,8 +24,9 @@ type stepSpec struct {
 
 // stepCall is what a worker needs to run a step. It is the Arg of the operation.
 type stepCall struct {
-	name  string
-	input []byte
+	name   string
+	input  []byte
+	inline *Binding // of a one-off step; nil: the registered one
 }
 
 // NewStep declares a step with an input and an output.

@@ -12,18 +12,21 @@ import (
 // Branch is one line of execution of a workflow: a coroutine that the pass resumes and that parks itself. Its methods may
 // only be called while it runs, from its own coroutine.
 type Branch struct {
-	pass   *Pass
-	path   string
-	used   map[string]int // uses of each operation name so far
-	forks  int            // branches made so far
-	ids    int            // see Ordinal
-	now    time.Time
-	end    Future
-	waits  []*Future // what it is parked on: it can run when one of them is done; empty: it can run
-	single [1]*Future
-	next   func() (struct{}, bool)
-	stop   func()
-	yield  func(struct{}) bool
+	pass    *Pass
+	path    string
+	used    map[string]int // uses of each operation name so far
+	forks   int            // branches made so far
+	ids     int            // see Ordinal
+	now     time.Time
+	seq     int  // of the latest outcome that it consumed, in the order of recording
+	dead    bool // it has lost a race: it gets no further
+	changed map[string]*Op
+	end     Future
+	waits   []*Future // what it is parked on: it can run when one of them is done; empty: it can run
+	single  [1]*Future
+	next    func() (struct{}, bool)
+	stop    func()
+	yield   func(struct{}) bool
 }
 
 // ErrForeignContext is what a durable call answers when it is made with the context of another branch, or from a goroutine
@@ -48,7 +51,7 @@ func (p *Pass) newBranch(path string, now time.Time, body func(*Branch) error) *
 			// A panic becomes the branch's failure here, with the stack of the place where it happened. While the pass is
 			// being stopped nobody asks for it any more.
 			r := recover()
-			if returned || b.pass.stopped {
+			if returned || b.pass.stopped || b.dead {
 				return
 			}
 			if r == nil {
@@ -100,7 +103,7 @@ func (b *Branch) Start(c Call) (*Future, error) {
 		return nil, fmt.Errorf("the checkpoint name of %s %s would have %d bytes, the limit is %d: shorten its key",
 			c.Kind, c.Durable, len(name), MaxName)
 	}
-	op := &Op{Name: name, Kind: c.Kind, Fingerprint: c.Fingerprint, Arg: c.Arg, Asked: b.now, caller: c.Caller}
+	op := &Op{Name: name, Kind: c.Kind, Fingerprint: c.Fingerprint, Arg: c.Arg, Asked: b.now, branch: b, caller: c.Caller}
 	op.future.op = op
 	p.ops = append(p.ops, op)
 	if rec, ok := p.take(name); ok {
@@ -128,6 +131,7 @@ func (b *Branch) Wait(f *Future) error {
 	}
 	b.waits = nil
 	f.observed = true
+	b.seq = max(b.seq, f.seq)
 	if f.time.After(b.now) {
 		b.now = f.time
 	}
@@ -159,7 +163,7 @@ func anyDone(fs []*Future) bool {
 
 // runnable reports whether the branch can move.
 func (b *Branch) runnable() bool {
-	return !b.end.done && (len(b.waits) == 0 || anyDone(b.waits))
+	return !b.end.done && !b.dead && (len(b.waits) == 0 || anyDone(b.waits))
 }
 
 // Fork makes a branch that runs body. It first runs when the branches before it have parked.
@@ -171,21 +175,34 @@ func (b *Branch) Fork(body func(*Branch) error) (*Future, error) {
 	return &child.end, nil
 }
 
-// enter refuses calls that do not come from the running branch, and ends the coroutine of a pass that was stopped: a
+// enter refuses calls that do not come from the running branch, and ends the coroutine of a branch that was unwound: a
 // body that runs on in a deferred function or after a recover gets no further.
 func (b *Branch) enter() error {
 	if b.pass.current.Load() != b {
 		b.pass.foreign.Store(true)
 		return ErrForeignContext
 	}
-	if b.pass.stopped {
+	if b.pass.stopped || b.dead {
 		runtime.Goexit()
 	}
 	return nil
 }
 
+// unwind ends the coroutine: the deferred calls of its functions run.
+func (b *Branch) unwind() {
+	b.pass.current.Store(b)
+	defer b.pass.current.Store(nil)
+	// Unwinding is a Goexit, which a coroutine passes on to whoever stops it: let that be a goroutine of its own.
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		b.stop()
+	}()
+	<-gone
+}
+
 func (b *Branch) park() {
-	if !b.yield(struct{}{}) || b.pass.stopped {
+	if !b.yield(struct{}{}) || b.pass.stopped || b.dead {
 		// Goexit and not a panic: the body cannot recover from it and go on.
 		runtime.Goexit()
 	}

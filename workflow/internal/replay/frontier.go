@@ -31,9 +31,11 @@ func (p *Pass) serve(op *Op, e *entry) {
 	case op.Kind == Sleep:
 		op.Served = true
 		op.wake = e.Wake
+		op.future.seq = e.seq
 		p.wakeIfDue(op)
 	default:
 		op.Served = true
+		op.future.seq = e.seq
 		p.Resolve(op, e.Outcome, e.State, e.Time)
 	}
 }
@@ -64,9 +66,11 @@ func (p *Pass) diverge(d *Divergence) {
 func (p *Pass) frontier() *Divergence {
 	var missed []Record
 	for _, e := range p.order {
-		if !e.asked && e.Outcome != Pending && e.Outcome != Superseded {
-			missed = append(missed, e.Record)
+		// A call of Changed may go once the old side is gone: what it decided shows in the other records.
+		if e.asked || e.Outcome == Pending || e.Outcome == Superseded || e.Kind == Patch || p.isDropped(pathOf(e.Name)) {
+			continue
 		}
+		missed = append(missed, e.Record)
 	}
 	if missed == nil {
 		return nil

@@ -7,6 +7,7 @@ type Future struct {
 	done     bool
 	observed bool
 	time     time.Time
+	seq      int // in the order of recording
 	op       *Op // nil: the end of a branch
 	err      error
 }
@@ -41,6 +42,7 @@ type Op struct {
 	Prior   *Record // the pending record of an earlier attempt, if any
 
 	future Future
+	branch *Branch
 	caller func() uintptr
 	wake   time.Time // of a recorded sleep: when it ends
 }

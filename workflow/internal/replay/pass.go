@@ -26,6 +26,7 @@ const (
 // Pass is one execution of a workflow function, from claim to suspension or end. It is not safe for concurrent use.
 type Pass struct {
 	history map[string]*entry
+	seq     int // of the latest outcome
 	order   []*entry
 	live    bool
 	now     time.Time
@@ -38,7 +39,12 @@ type Pass struct {
 	ops    []*Op // all operations asked for, in order
 	wanted int   // ops before this index were looked at by Wants
 
-	failures   []*Future // that have failed, in the order of failing
+	failures  []*Future // that have failed, in the order of failing
+	races     []*race   // undecided
+	decisions []Record  // come to, and not fetched by the driver yet
+	dropped   []string  // the paths of branches that have lost a race
+	abandoned []*Op     // dropped with them, and not fetched by the driver yet
+
 	root       *Branch
 	result     []byte
 	divergence *Divergence
@@ -46,6 +52,7 @@ type Pass struct {
 
 type entry struct {
 	Record
+	seq   int
 	asked bool
 }
 
@@ -55,11 +62,12 @@ func New(c Config) *Pass {
 	if !p.live {
 		p.history = make(map[string]*entry, len(c.History))
 		p.order = make([]*entry, 0, len(c.History))
-		for _, r := range c.History {
-			e := &entry{Record: r}
+		for i, r := range c.History {
+			e := &entry{Record: r, seq: i + 1}
 			p.history[r.Name] = e
 			p.order = append(p.order, e)
 		}
+		p.seq = len(p.order)
 	}
 	p.root = p.newBranch("", c.Start, func(b *Branch) error {
 		v, err := c.Body(b)
@@ -93,7 +101,7 @@ func (p *Pass) Run() Status {
 
 // settle resumes every branch that can run, in the order in which they were made, until all are parked or ended.
 func (p *Pass) settle() {
-	for moved := true; moved && p.divergence == nil; {
+	for moved := true; moved && p.divergence == nil; moved = p.decideRaces() || moved {
 		moved = false
 		for i := 0; i < len(p.branches) && p.divergence == nil; i++ {
 			b := p.branches[i]
@@ -106,6 +114,7 @@ func (p *Pass) settle() {
 			p.current.Store(nil)
 			if !parked {
 				b.end.finish(b.now)
+				b.end.seq = b.seq
 				if b.end.err != nil && b != p.root {
 					p.failures = append(p.failures, &b.end)
 				}
@@ -113,14 +122,19 @@ func (p *Pass) settle() {
 		}
 		p.compact()
 	}
+	p.compact() // the last round may have decided a race
 }
 
-// compact forgets ended branches, so that a workflow that makes many of them does not walk over all at every turn.
+// compact forgets branches that have ended, so that a workflow that makes many of them does not walk over all at every
+// turn, and unwinds those that were dropped.
 func (p *Pass) compact() {
 	kept := p.branches[:0]
 	for _, b := range p.branches {
-		if !b.end.done || b == p.root {
+		switch {
+		case b == p.root || !b.end.done && !b.dead:
 			kept = append(kept, b)
+		case !b.end.done:
+			b.unwind()
 		}
 	}
 	clear(p.branches[len(kept):])
@@ -149,7 +163,7 @@ func (p *Pass) Wants() []*Op {
 	}
 	var wants []*Op
 	for ; p.wanted < len(p.ops); p.wanted++ {
-		if op := p.ops[p.wanted]; !op.future.done && op.wake.IsZero() {
+		if op := p.ops[p.wanted]; !op.future.done && op.wake.IsZero() && op.Kind != Race { // races are decided here
 			wants = append(wants, op)
 		}
 	}
@@ -183,8 +197,15 @@ func (p *Pass) Open() []*Op {
 
 // Resolve gives op its outcome. The branches that wait for it move at the next Run.
 func (p *Pass) Resolve(op *Op, out Outcome, state []byte, at time.Time) {
+	if op.future.done {
+		return // it was abandoned meanwhile
+	}
 	op.Outcome, op.State = out, state
 	op.future.finish(at)
+	if op.future.seq == 0 {
+		p.seq++
+		op.future.seq = p.seq
+	}
 	if out == Failure {
 		p.failures = append(p.failures, &op.future)
 	}
@@ -243,17 +264,8 @@ func (p *Pass) Divergence() *Divergence { return p.divergence }
 func (p *Pass) Stop() {
 	p.stopped = true
 	for _, b := range p.branches {
-		if b.end.done {
-			continue
+		if !b.end.done {
+			b.unwind()
 		}
-		p.current.Store(b)
-		// Unwinding is a Goexit, which a coroutine passes on to whoever stops it: let that be a goroutine of its own.
-		gone := make(chan struct{})
-		go func() {
-			defer close(gone)
-			b.stop()
-		}()
-		<-gone
 	}
-	p.current.Store(nil)
 }

@@ -10,6 +10,8 @@ const (
 	Step  Kind = 's'
 	Sleep Kind = 'z'
 	Event Kind = 'e'
+	Race  Kind = 'r'
+	Patch Kind = 'p'
 )
 
 // String returns the word for k that messages use.
@@ -21,6 +23,10 @@ func (k Kind) String() string {
 		return "sleep"
 	case Event:
 		return "event"
+	case Race:
+		return "race"
+	case Patch:
+		return "answer of workflow.Changed"
 	}
 	return "operation of kind " + string(rune(k))
 }

@@ -3,6 +3,7 @@ package replay_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +86,10 @@ func (w *world) run(limit int, body func(*replay.Branch) error) (*replay.Pass, r
 	var open []*replay.Op
 	for {
 		status := p.Run()
+		w.records = append(w.records, p.Decisions()...)
+		for _, op := range p.Abandoned() {
+			open = slices.DeleteFunc(open, func(o *replay.Op) bool { return o == op })
+		}
 		if status != replay.Parked {
 			return p, status
 		}
@@ -224,6 +229,18 @@ func TestAnyCrashGivesTheSameRecords(t *testing.T) {
 				return err
 			}
 		}
+		winner, end, err := b.Race(nil, []func(*replay.Branch) error{
+			func(b *replay.Branch) error {
+				return errors.Join(do(b, "slow", ""), do(b, "slow", ""), pause(b, time.Hour))
+			},
+			func(b *replay.Branch) error {
+				return errors.Join(do(b, "quick", ""), join(b, fork(b, func(b *replay.Branch) error { return do(b, "nested", "") })))
+			},
+			func(b *replay.Branch) error { return await(b, "never") },
+		})
+		if err != nil || winner != 1 || join(b, end) != nil {
+			return fmt.Errorf("winner %d, error %v", winner, err)
+		}
 		return do(b, "ship", "order")
 	}
 	fresh := func(last bool) *world {
@@ -259,11 +276,13 @@ func TestAnyCrashGivesTheSameRecords(t *testing.T) {
 					t.Errorf("stopped every %d: step %s ran %d times", every, n, count[n])
 				}
 			}
+			// How far the losers of the race came depends on timing.
+			loser := func(name string) bool { return strings.HasPrefix(name, "4/") || strings.HasPrefix(name, "6/") }
 			got, expected := map[string]bool{}, map[string]bool{}
-			for _, n := range names(w.records) {
+			for _, n := range slices.DeleteFunc(names(w.records), loser) {
 				got[n] = true
 			}
-			for _, n := range names(whole.records) {
+			for _, n := range slices.DeleteFunc(names(whole.records), loser) {
 				expected[n] = true
 			}
 			want(t, fmt.Sprintf("records when stopped every %d", every), got, expected)
@@ -512,6 +531,124 @@ func TestLongKeyIsRefused(t *testing.T) {
 	defer p.Stop()
 	if _, err := p.Result(); err == nil || !strings.Contains(err.Error(), "shorten its key") {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestRace(t *testing.T) {
+	t.Parallel()
+	var unwound []string
+	body := func(b *replay.Branch) error {
+		winner, _, err := b.Race(nil, []func(*replay.Branch) error{
+			func(b *replay.Branch) error {
+				defer func() { unwound = append(unwound, "loser") }()
+				do(b, "first of the loser", "")
+				return do(b, "second of the loser", "")
+			},
+			func(b *replay.Branch) error { return do(b, "winner", "") },
+		})
+		if err != nil || winner != 1 {
+			return fmt.Errorf("winner %d, error %v", winner, err)
+		}
+		return do(b, "after", "")
+	}
+	w := &world{}
+	p, status := w.run(100, body)
+	p.Stop()
+	want(t, "ran", w.ran, []string{"1/first of the loser", "2/winner", "after"})
+	want(t, "unwound", unwound, []string{"loser"})
+	if _, err := p.Result(); status != replay.Done || err != nil {
+		t.Errorf("status %v, error %v", status, err)
+	}
+	// Replayed, the one whose outcome is recorded wins, with or without the decision, and what the loser recorded needs not be
+	// asked for.
+	whole := w.records
+	for cut := 2; cut <= len(whole); cut++ {
+		again := &world{records: append([]replay.Record(nil), whole[:cut]...), now: w.now}
+		p, status := again.run(100, body)
+		p.Stop()
+		if _, err := p.Result(); status != replay.Done || err != nil {
+			t.Errorf("with %d records: status %v, error %v, divergence %+v", cut, status, err, p.Divergence())
+		}
+	}
+}
+
+// Of two branches that a replay finds ended, the one whose outcome was recorded first has won, not the one that was made first.
+func TestRaceIsWonByTheEarlierRecord(t *testing.T) {
+	t.Parallel()
+	w := &world{now: epoch.Add(time.Minute), records: []replay.Record{
+		{Name: "2/b", Kind: replay.Step, Outcome: replay.Value, Time: epoch.Add(time.Second)},
+		{Name: "1/a", Kind: replay.Step, Outcome: replay.Value, Time: epoch.Add(time.Second)},
+	}}
+	p, status := w.run(0, func(b *replay.Branch) error {
+		winner, _, err := b.Race(nil, []func(*replay.Branch) error{
+			func(b *replay.Branch) error { return do(b, "a", "") },
+			func(b *replay.Branch) error { return do(b, "b", "") },
+		})
+		if winner != 1 {
+			return fmt.Errorf("winner %d, error %v", winner, err)
+		}
+		return nil
+	})
+	defer p.Stop()
+	if _, err := p.Result(); status != replay.Done || err != nil {
+		t.Errorf("status %v, error %v", status, err)
+	}
+}
+
+// A change behind Changed takes the old side for tasks that are past it, and the new side for those that are not.
+func TestChanged(t *testing.T) {
+	t.Parallel()
+	old := func(b *replay.Branch) error {
+		do(b, "a", "")
+		do(b, "b", "")
+		return do(b, "c", "")
+	}
+	edited := func(b *replay.Branch) error {
+		do(b, "a", "")
+		if yes, _ := b.Changed("fraud-check", nil); yes {
+			do(b, "check", "")
+		}
+		do(b, "b", "")
+		if yes, _ := b.Changed("fraud-check", nil); yes {
+			do(b, "report", "")
+		}
+		return do(b, "c", "")
+	}
+	cleaned := func(b *replay.Branch) error { // the old side is gone
+		do(b, "a", "")
+		do(b, "check", "")
+		do(b, "b", "")
+		do(b, "report", "")
+		return do(b, "c", "")
+	}
+	for done, expected := range [][]string{
+		0: {"a", "check", "b", "report", "c"},
+		1: {"a", "check", "b", "report", "c"},
+		2: {"a", "b", "c"},
+		3: {"a", "b", "c"},
+	} {
+		w := &world{}
+		p, _ := w.run(done, old)
+		p.Stop()
+		for every := 1; ; every++ { // one operation a pass: the answer stays
+			p, status := w.run(1, edited)
+			p.Stop()
+			if status == replay.Done {
+				break
+			}
+			if status == replay.Diverged || every > 10 {
+				t.Fatalf("with %d done: status %v, divergence %+v", done, status, p.Divergence())
+			}
+		}
+		want(t, fmt.Sprintf("ran with %d done", done), w.ran, expected)
+	}
+	w := &world{}
+	p, _ := w.run(3, edited)
+	p.Stop()
+	p, status := w.run(100, cleaned)
+	defer p.Stop()
+	if status != replay.Done {
+		t.Errorf("after the call was removed: status %v, divergence %+v", status, p.Divergence())
 	}
 }
 
