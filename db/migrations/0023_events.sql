@@ -331,7 +331,7 @@ begin
     raise exception 'emit_events needs as many payloads as names' using errcode = 'AB005';
   end if;
   foreach v_name in array p_names loop
-    if v_name is null or btrim(v_name) = '' or octet_length(v_name) > 1000 then
+    if v_name is null or v_name !~ '\S' or octet_length(v_name) > 1000 then
       raise exception 'event name "%" is not valid: it must have 1 to 1000 bytes that are not all blank', left(v_name, 100)
         using errcode = 'AB006';
     end if;

@@ -1,0 +1,390 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/absurdgen/absurdgen/db"
+)
+
+// suspended spawns a task, claims it and puts it to sleep on the given waits.
+func (w *worker) suspended(waits ...wait) pgtype.UUID {
+	w.tb.Helper()
+	id := spawn(w.tb, w.pool, "")[0]
+	w.mustCommit(pass{task: w.claimOne(), action: "suspend", waits: waits})
+	return id
+}
+
+func TestFirstEmitStays(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	if !emit(t, pool, "e", `1`) || emit(t, pool, "e", `2`) {
+		t.Error("the second emit was first")
+	}
+	rows, err := db.New().EmitEvents(t.Context(), pool, db.EmitEventsParams{Queue: "q",
+		Names: []string{"b", "e", "a", "b"}, Payloads: []json.RawMessage{raw(`1`), raw(`2`), nil, raw(`3`)}})
+	want := []db.EmittedEvent{{Ord: 1, First: true}, {Ord: 2}, {Ord: 3, First: true}, {Ord: 4}}
+	if err != nil || !slices.Equal(rows, want) {
+		t.Errorf("a set: %+v, %v, want %+v", rows, err, want)
+	}
+	got := column[string](t, pool, `select event_name || ' ' || payload from absurd.events order by 1`)
+	if want := []string{"a null", "b 1", "e 1"}; !slices.Equal(got, want) {
+		t.Errorf("events %q, want %q", got, want)
+	}
+	for _, name := range []string{"", " \t", strings.Repeat("x", 1001)} {
+		_, err := db.New().EmitEvents(t.Context(), pool, db.EmitEventsParams{Queue: "q", Names: []string{name}, Payloads: []json.RawMessage{nil}})
+		if !errors.Is(db.Err(err), db.ErrInvalidName) {
+			t.Errorf("event name %.5q: %v", name, err)
+		}
+	}
+}
+
+func TestEmitBeforeAndAfterTheWait(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	w := newWorker(t, pool)
+	emit(t, pool, "early", `"early"`)
+	id := w.suspended(wait{"a", "early", hour()}, wait{"b", "late", time.Time{}})
+	if got := outcome(t, pool, id).State; got != "pending" {
+		t.Fatalf("state %s after waiting for an event that was there", got)
+	}
+	checkInvariants(t, pool)
+
+	// The other wait is still open: while the task runs, its event is recorded, and the next suspension finds it.
+	task := w.claimOne()
+	emit(t, pool, "late", `"late"`)
+	if got, want := records(t, pool, id), []string{`e v a "early"`, `e v b "late"`}; !slices.Equal(got, want) {
+		t.Fatalf("records %v, want %v", got, want)
+	}
+	w.mustCommit(pass{task: task, action: "suspend", waits: []wait{{"b", "late", time.Time{}}}})
+	if got := outcome(t, pool, id).State; got != "pending" {
+		t.Fatalf("state %s after waiting for an event that was recorded meanwhile", got)
+	}
+	w.mustCommit(pass{task: w.claimOne(), action: "suspend", waits: []wait{{"c", "third", hour()}}, due: hour().Add(time.Hour)})
+	emit(t, pool, "third", `"third"`)
+	if task := w.claimOne(); task.TaskID != id || !task.HasRecords {
+		t.Fatalf("claimed %+v after the emit", task)
+	}
+	checkInvariants(t, pool)
+}
+
+func TestEmitWakesEveryWaiter(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	w := newWorker(t, pool)
+	const n = 200
+	spawn(t, pool, make([]string, n)...)
+	var passes []pass
+	for i, task := range w.claim(n) {
+		waits := []wait{{"own", fmt.Sprint("own", i), hour()}, {"common", "common", hour()}}
+		passes = append(passes, pass{task: task, action: "suspend", waits: waits})
+	}
+	w.mustCommit(passes...)
+	emit(t, pool, "common", `{"to": "all"}`)
+	claimed := w.claim(2 * n)
+	if len(claimed) != n {
+		t.Fatalf("%d of %d woke", len(claimed), n)
+	}
+	for _, task := range claimed {
+		if got := records(t, pool, task.TaskID); !slices.Equal(got, []string{`e v common {"to": "all"}`}) {
+			t.Fatalf("records %v", got)
+		}
+	}
+	checkInvariants(t, pool)
+}
+
+func TestSuspendReplacesWhatWasWaitedFor(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	w := newWorker(t, pool)
+	later := hour().Add(time.Hour)
+	id := w.suspended(wait{"a", "ea", time.Time{}}, wait{"b", "eb", hour()}, wait{"c", "ec", later}, wait{"wake", "now", time.Time{}})
+	emit(t, pool, "now", `1`)
+	w.mustCommit(pass{task: w.claimOne(), action: "suspend", waits: []wait{{"a", "ea", time.Time{}}, {"c", "other", later}}})
+	got := column[string](t, pool, `select step_name || ' ' || event_name from absurd.waits where task_id = $1 order by 1`, id)
+	if want := []string{"a ea", "c other"}; !slices.Equal(got, want) {
+		t.Errorf("waits %q, want %q", got, want)
+	}
+	emit(t, pool, "eb", `1`)
+	emit(t, pool, "ec", `1`)
+	if n := len(w.claim(1)); n != 0 {
+		t.Error("a wait that was given up woke the task")
+	}
+	emit(t, pool, "other", `1`)
+	w.claimOne()
+	checkInvariants(t, pool)
+}
+
+func TestTimeoutsAreRecorded(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	w := newWorker(t, pool)
+	soon := time.Now().Add(20 * time.Millisecond)
+	id := w.suspended(wait{"late", "e1", soon}, wait{"later", "e2", hour()})
+	waitUntil(t, pool, `select clock_timestamp() >= $1`, soon)
+	task := w.claimOne()
+	if got, want := records(t, pool, id), []string{"e t late "}; !slices.Equal(got, want) {
+		t.Fatalf("records %q, want %q", got, want)
+	}
+	// The outcome stands: an emit after it changes nothing, and a wait for it ends at once.
+	emit(t, pool, "e1", `1`)
+	w.mustCommit(pass{task: task, action: "suspend", waits: []wait{{"late", "e1", hour()}, {"later", "e2", hour()}}})
+	w.claimOne()
+	if got, want := records(t, pool, id), []string{"e t late "}; !slices.Equal(got, want) {
+		t.Fatalf("records %q, want %q", got, want)
+	}
+	checkInvariants(t, pool)
+}
+
+func TestEventBeatsATimeoutThatNobodyHandled(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	w := newWorker(t, pool)
+	id := w.suspended(wait{"a", "e", time.Now()})
+	emit(t, pool, "e", `1`)
+	w.claimOne()
+	if got, want := records(t, pool, id), []string{"e v a 1"}; !slices.Equal(got, want) {
+		t.Fatalf("records %q, want %q: first write wins", got, want)
+	}
+	checkInvariants(t, pool)
+}
+
+// An application that has emitted and not yet committed must not hold up a worker's flush, and must not be missed.
+func TestFlushDoesNotWaitForAnOpenEmit(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name        string
+		placeholder bool // somebody waits for the event already, so its row exists
+		commit      bool // the application commits
+	}{
+		{"new event, committed", false, true},
+		{"new event, rolled back", false, false},
+		{"awaited event, committed", true, true},
+		{"awaited event, rolled back", true, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			pool := newEngine(t)
+			w := newWorker(t, pool)
+			if test.placeholder {
+				w.suspended(wait{"before", "e", time.Time{}})
+			}
+			spawn(t, pool, "", "", "")
+			claimed := w.claim(3)
+			tx, err := pool.Begin(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tx.Rollback(t.Context())
+			emit(t, tx, "e", `"payload"`)
+
+			// Its own event cannot be locked, another unit's event is new, and a third unit has nothing to do with either.
+			conn, err := pool.Acquire(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Release()
+			exec(t, conn, `set statement_timeout = '2s'; set lock_timeout = '1s'`)
+			arg := w.arguments(
+				pass{task: claimed[0], action: "suspend", waits: []wait{{"a", "e", time.Time{}}}},
+				pass{task: claimed[1], action: "suspend", waits: []wait{{"b", "other", time.Time{}}}},
+				pass{task: claimed[2], action: "complete", payload: `1`})
+			if answers, err := w.try(conn, arg); err != nil || !slices.Equal(answers, []string{"ok", "ok", "ok"}) {
+				t.Fatalf("flush beside the open transaction: %v, %v", answers, err)
+			}
+			if timeout := one[string](t, conn, `show lock_timeout`); timeout != "1s" {
+				t.Errorf("lock_timeout is %s after the flush", timeout)
+			}
+
+			waitUntil(t, pool, `select min(due_at) < clock_timestamp() from absurd.timers where kind = 'e'`)
+			sweep(t, pool, 10) // the look again finds the row still locked, and arms the next one
+			if n := one[int](t, pool, `select count(*) from absurd.timers where kind = 'e' and due_at > clock_timestamp()`); n != 1 {
+				t.Fatalf("%d looks armed", n)
+			}
+			if !test.commit {
+				if err := tx.Rollback(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				waitUntil(t, pool, `select min(due_at) < clock_timestamp() from absurd.timers where kind = 'e'`)
+				sweep(t, pool, 10)
+				if n := one[int](t, pool, `select count(*) from absurd.timers`); n != 0 {
+					t.Fatalf("%d looks armed although the wait is registered", n)
+				}
+				emit(t, pool, "e", `"payload"`)
+			} else if err := tx.Commit(t.Context()); err != nil {
+				t.Fatal(err)
+			} else {
+				waitUntil(t, pool, `select min(due_at) < clock_timestamp() from absurd.timers where kind = 'e'`)
+			}
+			want := []pgtype.UUID{claimed[0].TaskID}
+			for _, task := range w.claim(10) {
+				if i := slices.Index(want, task.TaskID); i >= 0 {
+					want = slices.Delete(want, i, i+1)
+				}
+			}
+			if len(want) > 0 {
+				t.Error("the task did not wake")
+			}
+			if got := records(t, pool, claimed[0].TaskID); !slices.Equal(got, []string{`e v a "payload"`}) {
+				t.Errorf("records %v", got)
+			}
+			checkInvariants(t, pool)
+		})
+	}
+}
+
+// Emit must wait for a flush that has registered its wait and not committed: otherwise neither would see the other.
+func TestEmitSeesAWaitThatIsBeingStored(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	w := newWorker(t, pool)
+	spawn(t, pool, "")
+	task := w.claimOne()
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(t.Context())
+	if answers, err := w.try(tx, w.arguments(pass{task: task, action: "suspend", waits: []wait{{"a", "e", time.Time{}}}})); err != nil || answers[0] != "ok" {
+		t.Fatal(answers, err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		emit(t, pool, "e", `1`)
+	}()
+	waitUntil(t, pool, `select exists (select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())`)
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-done
+	w.claimOne()
+	checkInvariants(t, pool)
+}
+
+func TestEmitNeedsAFreshSnapshot(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	err := pgx.BeginTxFunc(t.Context(), pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
+		_, err := db.New().EmitEvents(t.Context(), tx, db.EmitEventsParams{Queue: "q", Names: []string{"e"}, Payloads: []json.RawMessage{nil}})
+		return err
+	})
+	if err == nil || !strings.Contains(err.Error(), "read committed") {
+		t.Fatalf("emit at repeatable read: %v", err)
+	}
+}
+
+// Many workers suspend on few events while others emit them, some in transactions that stay open for a while or roll
+// back. Whatever the order, no task may sleep on an event that has been emitted.
+func TestNoWakeUpIsLost(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	const tasks, events = 300, 40
+	spawn(t, pool, make([]string, tasks)...)
+
+	var group sync.WaitGroup
+	for range 4 { // emitters; each event is emitted by several
+		group.Go(func() {
+			random := rand.New(rand.NewPCG(rand.Uint64(), 1))
+			for _, n := range random.Perm(events) {
+				if err := emitSomehow(t, pool, random, fmt.Sprint("e", n)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 4 { // workers; each claims, and suspends on some events or goes on until it has had enough
+		group.Go(func() {
+			w := newWorker(t, pool)
+			random := rand.New(rand.NewPCG(rand.Uint64(), 2))
+			for idle := 0; idle < 20; {
+				claimed := w.claim(1 + random.IntN(20))
+				if len(claimed) == 0 {
+					idle++
+					continue
+				}
+				idle = 0
+				var passes []pass
+				for _, task := range claimed {
+					p := pass{task: task, action: "suspend"}
+					for i := range 1 + random.IntN(3) {
+						n := random.IntN(events)
+						p.waits = append(p.waits, wait{name: fmt.Sprintf("w%d.%d", i, n), event: fmt.Sprint("e", n)})
+					}
+					if task.Token > 5 {
+						p = pass{task: task, action: "complete", payload: `1`}
+					}
+					passes = append(passes, p)
+				}
+				for len(passes) > 0 {
+					var again []pass
+					for i, answer := range w.commit(passes...) {
+						switch answer {
+						case "busy":
+							again = append(again, passes[i])
+						case "ok":
+						default:
+							t.Errorf("answer %s", answer)
+						}
+					}
+					passes = again
+				}
+			}
+		})
+	}
+	group.Wait()
+
+	// In the end every event is emitted, so every task must come to its end.
+	for n := range events {
+		emit(t, pool, fmt.Sprint("e", n), `1`)
+	}
+	checkInvariants(t, pool)
+	w := newWorker(t, pool)
+	for deadline := time.Now().Add(20 * time.Second); one[bool](t, pool, `select exists (select from absurd.tasks where state <> 'c')`); {
+		if time.Now().After(deadline) {
+			t.Fatalf("tasks asleep for ever: %v", column[string](t, pool, `
+				select t.task_id || ' ' || t.state::text || ' ' || string_agg(w.event_name || ' ' || w.registered, ', ')
+				from absurd.tasks t left join absurd.waits w using (queue_no, task_id) where t.state <> 'c' group by 1, t.state`))
+		}
+		sweep(t, pool, 1000)
+		for _, task := range w.claim(tasks) {
+			w.commit(pass{task: task, action: "complete", payload: `1`})
+		}
+	}
+	checkInvariants(t, pool)
+}
+
+// emitSomehow emits in one statement, or in a transaction that does something else before it commits or rolls back.
+func emitSomehow(t *testing.T, pool *pgxpool.Pool, random *rand.Rand, name string) error {
+	arg := db.EmitEventsParams{Queue: "q", Names: []string{name}, Payloads: []json.RawMessage{raw(`1`)}}
+	if random.IntN(3) == 0 {
+		_, err := db.New().EmitEvents(t.Context(), pool, arg)
+		return err
+	}
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback(t.Context())
+	if _, err := db.New().EmitEvents(t.Context(), tx, arg); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(t.Context(), `select pg_sleep($1)`, random.Float64()/20); err != nil { // the application's own work
+		return err
+	}
+	if random.IntN(3) == 0 {
+		return tx.Rollback(t.Context())
+	}
+	return tx.Commit(t.Context())
+}
