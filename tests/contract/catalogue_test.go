@@ -72,6 +72,11 @@ ensure_queue_tables p_queue_name text -> void v
 create_queue p_queue_name text -> void v; p_queue_name text, p_storage_mode text -> void v
 drop_queue p_queue_name text -> void v
 list_queues  -> TABLE(queue_name text) v
+get_queue_policy p_queue_name text -> TABLE(queue_name text, storage_mode text, default_partition text, partition_lookahead interval, partition_lookback interval, cleanup_ttl interval, cleanup_limit integer, detach_mode text, detach_min_age interval) v
+set_queue_policy p_queue_name text, p_policy jsonb -> void v
+cleanup_tasks p_queue_name text, p_ttl_seconds integer, p_limit integer DEFAULT 1000 -> integer v
+cleanup_events p_queue_name text, p_ttl_seconds integer, p_limit integer DEFAULT 1000 -> integer v
+cleanup_all_queues p_queue_name text DEFAULT NULL::text -> TABLE(queue_name text, tasks_deleted integer, events_deleted integer) v
 spawn_task p_queue_name text, p_task_name text, p_params jsonb, p_options jsonb DEFAULT '{}'::jsonb -> TABLE(task_id uuid, run_id uuid, attempt integer, created boolean) v
 claim_task p_queue_name text, p_worker_id text, p_claim_timeout integer DEFAULT 30, p_qty integer DEFAULT 1 -> TABLE(run_id uuid, task_id uuid, attempt integer, task_name text, params jsonb, retry_strategy jsonb, max_attempts integer, headers jsonb, wake_event text, event_payload jsonb) v
 complete_run p_queue_name text, p_run_id uuid, p_state jsonb DEFAULT NULL::jsonb -> void v

@@ -18,7 +18,7 @@ type pin struct {
 func pins() []pin {
 	var all []pin
 	for _, part := range [][]pin{
-		catalogue(), clock(), ids(), queues(), spawning(), claiming(), ending(), suspending(), revoking(), checkpoints(), events(),
+		catalogue(), clock(), ids(), queues(), spawning(), claiming(), ending(), suspending(), revoking(), checkpoints(), events(), cleaning(),
 	} {
 		all = append(all, part...)
 	}

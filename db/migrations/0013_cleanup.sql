@@ -1,0 +1,165 @@
+-- Removing what has ended long ago.
+
+-- How far the last walk of cleanup_tasks came; null: it starts at the oldest task again.
+alter table absurd.queues add column cleaned_to uuid;
+
+-- check_ttl raises for a time to live that is null or negative, and returns the moment that lies so many seconds before now.
+create function absurd.check_ttl(p_ttl_seconds integer) returns timestamptz
+language plpgsql
+as $$
+begin
+  if p_ttl_seconds is null or p_ttl_seconds < 0 then
+    raise exception 'ttl_seconds must be at least 0';
+  end if;
+  return absurd.current_time() - make_interval(secs => p_ttl_seconds);
+end
+$$;
+
+-- cleanup_tasks deletes up to p_limit tasks that ended more than p_ttl_seconds ago, with all that belongs to them, and returns their
+-- number. No index knows when a task ended, because every completion would have to write it. So it walks the tasks in the order
+-- of their ids, which is that of their spawns, some thousands a call, and deletes the oldest ends of each stretch first. Tasks that
+-- others have locked are left, and what is deleted has ended also under its lock.
+create function absurd.cleanup_tasks(p_queue_name text, p_ttl_seconds integer, p_limit integer default 1000) returns integer
+language plpgsql
+as $$
+declare
+  v_queue_no integer := absurd.require_queue(p_queue_name);
+  v_before   timestamptz := absurd.check_ttl(p_ttl_seconds);
+  v_limit    integer := greatest(coalesce(p_limit, 1000), 0);
+  -- A task cannot have ended before it was spawned: the walk stops at ids of that time.
+  v_stop     uuid := absurd.uuidv7_floor(greatest(v_before, 'epoch') + interval '1 ms');
+  v_stretch  integer := greatest(v_limit, 1000);
+  v_began    uuid := (select q.cleaned_to from absurd.queues q where q.queue_no = v_queue_no);
+  v_from     uuid := v_began;
+  v_seen     integer;
+  v_last     uuid;
+  v_ended    uuid[];
+  v_deleted  integer := 0;
+begin
+  for v_round in 1 .. 10 loop
+    with stretch as materialized (
+      select t.task_id
+      from absurd.tasks t
+      where t.queue_no = v_queue_no and (v_from is null or t.task_id > v_from) and t.task_id < v_stop
+      order by t.task_id
+      limit v_stretch
+    ), ended as (
+      select t.task_id
+      from absurd.tasks t
+      where t.queue_no = v_queue_no and t.task_id in (select s.task_id from stretch s)
+        and t.state in ('c', 'f', 'x') and t.ended_at < v_before
+      order by t.ended_at, t.task_id
+      limit v_limit - v_deleted
+      for update skip locked
+    )
+    select (select count(*) from stretch), (select max(s.task_id::text)::uuid from stretch s), coalesce(array_agg(e.task_id), '{}')
+    into v_seen, v_last, v_ended
+    from ended e;
+    perform absurd.delete_tasks(v_queue_no, v_ended);
+    v_deleted := v_deleted + cardinality(v_ended);
+    exit when v_deleted >= v_limit;  -- the stretch may hold more: the next call looks at it again
+    if v_seen = v_stretch then
+      v_from := v_last;
+    else
+      v_from := null;
+      exit when v_began is null;  -- once round
+      v_began := null;
+    end if;
+  end loop;
+  update absurd.queues q set cleaned_to = v_from where q.queue_no = v_queue_no and q.cleaned_to is distinct from v_from;
+  return v_deleted;
+end
+$$;
+
+-- delete_tasks deletes ended tasks with all that belongs to them. Timers that look at a policy or a lease go when they are due.
+create function absurd.delete_tasks(p_queue_no integer, p_task_ids uuid[]) returns void
+language plpgsql
+as $$
+begin
+  if p_task_ids = '{}' then
+    return;
+  end if;
+  delete from absurd.waits w where w.queue_no = p_queue_no and w.task_id = any (p_task_ids);
+  delete from absurd.checkpoints c where c.queue_no = p_queue_no and c.task_id = any (p_task_ids);
+  delete from absurd.runs r where r.queue_no = p_queue_no and r.task_id = any (p_task_ids);
+  delete from absurd.idempotency_keys k where k.queue_no = p_queue_no and k.task_id = any (p_task_ids);
+  delete from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = any (p_task_ids);
+end
+$$;
+
+-- cleanup_events deletes up to p_limit events that were emitted more than p_ttl_seconds ago, oldest first, and returns their number.
+-- Placeholders, which nobody has emitted, count as old, but stay while somebody waits.
+create function absurd.cleanup_events(p_queue_name text, p_ttl_seconds integer, p_limit integer default 1000) returns integer
+language plpgsql
+as $$
+declare
+  v_queue_no integer := absurd.require_queue(p_queue_name);
+  v_before   timestamptz := absurd.check_ttl(p_ttl_seconds);
+  v_limit    integer := greatest(coalesce(p_limit, 1000), 0);
+  v_events   text[];
+  v_tenants  text[];
+  v_deleted  integer;
+  v_orphans  integer;
+begin
+  with old as (
+    select e.tenant, e.event_name
+    from absurd.events e
+    where e.queue_no = v_queue_no and e.emitted_at > 'epoch' and e.emitted_at < v_before
+    order by e.emitted_at, e.event_name
+    limit v_limit
+    for update skip locked
+  )
+  delete from absurd.events e using old
+  where e.queue_no = v_queue_no and e.tenant = old.tenant and e.event_name = old.event_name;
+  get diagnostics v_deleted = row_count;
+
+  -- Who waits holds, or has held, a share lock on the placeholder. So these are locked first, and the waits are looked at in a
+  -- second statement, which sees every wait that was stored before the lock was given.
+  with placeholders as (
+    select e.tenant, e.event_name
+    from absurd.events e
+    where e.queue_no = v_queue_no and e.emitted_at = 'epoch' and e.emitted_at < v_before and e.payload is null
+    limit case when v_deleted < v_limit then v_limit + 1000 else 0 end
+    for update skip locked
+  )
+  select array_agg(p.tenant), array_agg(p.event_name) into v_tenants, v_events from placeholders p;
+  with orphans as (
+    select o.tenant, o.event_name
+    from unnest(v_tenants, v_events) o (tenant, event_name)
+    where not exists (select from absurd.waits w where w.queue_no = v_queue_no and w.tenant = o.tenant and w.event_name = o.event_name)
+    limit v_limit - v_deleted
+  )
+  delete from absurd.events e using orphans o
+  where e.queue_no = v_queue_no and e.tenant = o.tenant and e.event_name = o.event_name;
+  get diagnostics v_orphans = row_count;
+  return v_deleted + v_orphans;
+end
+$$;
+
+-- cleanup_all_queues cleans one queue, or all of them by name, one batch each, as their policies cleanup_ttl and cleanup_limit say.
+create function absurd.cleanup_all_queues(p_queue_name text default null)
+returns table (queue_name text, tasks_deleted integer, events_deleted integer)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_queue record;
+begin
+  if p_queue_name is not null then
+    perform absurd.validate_queue_name(p_queue_name);
+    if not exists (select from absurd.queues q where q.queue_name = p_queue_name) then
+      raise exception 'queue "%" does not exist', p_queue_name;
+    end if;
+  end if;
+  for v_queue in
+    select q.queue_name, least(floor(extract(epoch from q.cleanup_ttl)), 2147483647)::integer as ttl, q.cleanup_limit
+    from absurd.queues q
+    where p_queue_name is null or q.queue_name = p_queue_name
+    order by q.queue_name
+  loop
+    return query select v_queue.queue_name,
+      absurd.cleanup_tasks(v_queue.queue_name, v_queue.ttl, v_queue.cleanup_limit),
+      absurd.cleanup_events(v_queue.queue_name, v_queue.ttl, v_queue.cleanup_limit);
+  end loop;
+end
+$$;
