@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/absurdgen/absurdgen/tests/internal/postgrestest"
 )
 
 // pin is a case: what is pinned, by the line of lines.txt, and how. A case gets a queue of its own, empty, with the clock frozen.
@@ -27,7 +29,7 @@ func pins() []pin {
 
 func TestContract(t *testing.T) {
 	t.Parallel()
-	dsn := startPostgres(t)
+	dsn := postgrestest.Start(t)
 	t.Run("lines", func(t *testing.T) {
 		for i, p := range pins() {
 			t.Run(p.line, func(t *testing.T) {

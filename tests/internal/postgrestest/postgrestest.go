@@ -1,4 +1,7 @@
-package contract
+// Package postgrestest gives tests a private PostgreSQL:
+//
+//	conn, err := pgx.Connect(ctx, postgrestest.Start(t))
+package postgrestest
 
 import (
 	"context"
@@ -7,6 +10,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"syscall"
@@ -16,8 +20,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// startPostgres starts a private PostgreSQL with the schema installed, for the life of tb, and returns its connection string.
-func startPostgres(tb testing.TB) string {
+// Start starts a private PostgreSQL with the schema installed, for the life of tb, and returns its connection string.
+func Start(tb testing.TB) string {
 	tb.Helper()
 	installs, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
 	if len(installs) == 0 {
@@ -25,7 +29,7 @@ func startPostgres(tb testing.TB) string {
 	}
 	bin := slices.Max(installs)
 
-	dir, err := os.MkdirTemp("", "contract")
+	dir, err := os.MkdirTemp("", "postgrestest")
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -69,7 +73,8 @@ func startPostgres(tb testing.TB) string {
 		tb.Fatalf("%v\n%s", err, out)
 	}
 	defer conn.Close(ctx)
-	migrations, err := filepath.Glob("../../db/migrations/*.sql")
+	_, here, _, _ := runtime.Caller(0)
+	migrations, err := filepath.Glob(filepath.Join(filepath.Dir(here), "../../../db/migrations/*.sql"))
 	if err != nil || len(migrations) == 0 {
 		tb.Fatalf("no migrations: %v", err)
 	}
