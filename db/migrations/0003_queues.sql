@@ -189,6 +189,7 @@ begin
   if not found then
     return;
   end if;
+  perform absurd.unschedule_jobs(absurd.cron_jobs_of(p_queue_name));
   for v_relation in
     select format('drop %s absurd.%I cascade', case c.relkind when 'v' then 'view' else 'table' end, c.relname) as command
     from unnest(array['t', 'r', 'c', 'e', 'w', 'i']) with ordinality p (prefix, ord)

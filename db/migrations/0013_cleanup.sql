@@ -145,12 +145,7 @@ as $$
 declare
   v_queue record;
 begin
-  if p_queue_name is not null then
-    perform absurd.validate_queue_name(p_queue_name);
-    if not exists (select from absurd.queues q where q.queue_name = p_queue_name) then
-      raise exception 'queue "%" does not exist', p_queue_name;
-    end if;
-  end if;
+  perform absurd.check_known_queue(p_queue_name);
   for v_queue in
     select q.queue_name, least(floor(extract(epoch from q.cleanup_ttl)), 2147483647)::integer as ttl, q.cleanup_limit
     from absurd.queues q

@@ -76,6 +76,12 @@ get_queue_policy p_queue_name text -> TABLE(queue_name text, storage_mode text, 
 set_queue_policy p_queue_name text, p_policy jsonb -> void v
 cleanup_tasks p_queue_name text, p_ttl_seconds integer, p_limit integer DEFAULT 1000 -> integer v
 cleanup_events p_queue_name text, p_ttl_seconds integer, p_limit integer DEFAULT 1000 -> integer v
+ensure_partitions p_queue_name text DEFAULT NULL::text -> void v
+list_detach_candidates p_queue_name text DEFAULT NULL::text -> TABLE(queue_name text, parent_table text, partition_table text) v
+drop_detached_partition p_partition_table text, p_unschedule_job_name text DEFAULT NULL::text -> boolean v
+schedule_detach_jobs p_queue_name text DEFAULT NULL::text -> TABLE(job_name text, job_id bigint, queue_name text, partition_table text, job_kind text) v
+enable_cron p_queue_name text DEFAULT NULL::text, p_partition_schedule text DEFAULT '5 * * * *'::text, p_cleanup_schedule text DEFAULT '17 * * * *'::text, p_detach_schedule text DEFAULT '29 * * * *'::text -> TABLE(job_name text, job_id bigint) v
+disable_cron p_queue_name text DEFAULT NULL::text -> TABLE(job_name text, job_id bigint) v
 cleanup_all_queues p_queue_name text DEFAULT NULL::text -> TABLE(queue_name text, tasks_deleted integer, events_deleted integer) v
 spawn_task p_queue_name text, p_task_name text, p_params jsonb, p_options jsonb DEFAULT '{}'::jsonb -> TABLE(task_id uuid, run_id uuid, attempt integer, created boolean) v
 claim_task p_queue_name text, p_worker_id text, p_claim_timeout integer DEFAULT 30, p_qty integer DEFAULT 1 -> TABLE(run_id uuid, task_id uuid, attempt integer, task_name text, params jsonb, retry_strategy jsonb, max_attempts integer, headers jsonb, wake_event text, event_payload jsonb) v
