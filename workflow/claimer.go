@@ -120,7 +120,8 @@ func (c *claimer) releaseUnknown(ctx context.Context) error {
 		return nil
 	}
 	c.mu.Lock()
-	known := slices.Collect(maps.Keys(c.claims))
+	// Those that have ended and were not told yet are known too: a run of theirs may have come back with a later claim.
+	known := slices.AppendSeq(slices.Clone(c.done), maps.Keys(c.claims))
 	c.mu.Unlock()
 	if err := c.engine.ReleaseUnknown(ctx, known); err != nil {
 		return err
