@@ -157,7 +157,8 @@ create sequence absurd.checkpoint_seq;
 
 -- The recorded outcomes of a task's durable operations; first write wins.
 -- Kinds: s step, z sleep, e event, c child, m message, r race, p patch decision, k cancel request.
--- Outcomes: v value, f failure, t timeout, n pending (a step between two attempts: the only mutable row), o superseded.
+-- Outcomes: v value, f failure, t timeout, n pending (a step between two attempts: the only mutable row). In upper case an
+-- outcome is superseded: recorded because of a failure that has been removed since (see remove_failures).
 -- seq rises in the order of commits within a task.
 create table absurd.checkpoints (
   seq             bigint not null default nextval('absurd.checkpoint_seq'),

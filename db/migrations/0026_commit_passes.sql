@@ -12,9 +12,9 @@
 --   block     the code and the records disagree, payload says how; tried again at p_due
 --   release   the run goes back to the queue as it is
 --
--- For every unit, and before its action, its removed names lose their records, and its records are stored: a unit may give
--- a name once; the first record of a name stays, but a pending one (outcome n) is replaced. Kinds and outcomes are those of
--- absurd.checkpoints; a null time is now, a null fingerprint 0.
+-- For every unit, and before its action, its records are stored: a unit may give a name once; the first record of a name
+-- stays, but a pending one (outcome n) is replaced. Then the failures under its removed names go (see remove_failures), which
+-- may have come with the same unit. Kinds and outcomes are those of absurd.checkpoints; a null time is now, a null fingerprint 0.
 --
 -- Answers, one row a unit:
 --
@@ -74,11 +74,6 @@ begin
   end if;
 
   if array_position(v_held, true) is not null then
-    if cardinality(p_removed_units) > 0 then
-      delete from absurd.checkpoints c
-      using unnest(p_removed_units, p_removed_names) u(unit, name)
-      where v_held[u.unit] and c.queue_no = v_queue_no and c.task_id = p_tasks[u.unit] and c.checkpoint_name = u.name;
-    end if;
     if cardinality(p_record_units) > 0 then
       insert into absurd.checkpoints as c (recorded_at, fingerprint, task_id, queue_no, attempt, kind, outcome, checkpoint_name, state)
       select coalesce(u.recorded_at, v_now), coalesce(u.fingerprint, 0), p_tasks[u.unit], v_queue_no, v_attempts[u.unit],
@@ -90,6 +85,11 @@ begin
         set recorded_at = excluded.recorded_at, fingerprint = excluded.fingerprint, attempt = excluded.attempt,
             kind = excluded.kind, outcome = excluded.outcome, state = excluded.state
         where c.outcome = 'n';
+    end if;
+    if cardinality(p_removed_units) > 0 then
+      perform absurd.remove_failures(v_queue_no, array_agg(p_tasks[u.unit]), array_agg(u.name))
+      from unnest(p_removed_units, p_removed_names) u(unit, name)
+      where v_held[u.unit];
     end if;
     perform absurd.end_passes(v_queue_no, v_rows, p_tasks, p_actions, p_payloads, v_known, v_waiting, v_now);
     if p_actions && array['suspend', 'retry', 'block', 'release'] then

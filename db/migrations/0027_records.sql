@@ -24,3 +24,24 @@ as $$
     on c.queue_no = (select q.queue_no from absurd.queues q where q.queue_name = p_queue) and c.task_id = u.task_id and c.checkpoint_name = u.name
   order by c.task_id, c.seq
 $$;
+
+-- remove_failures removes the failures (and pending steps) with these names of these tasks, parallel arrays, because they are
+-- tried again. What the same branch, and the branches below it, recorded after such a failure is superseded: the code came
+-- there because of the failure and may not come there again. It stays, with its outcome in upper case: served if it is asked
+-- for, and missed by nobody if it is not. Successes, children, messages and events are never removed.
+create function absurd.remove_failures(p_queue_no integer, p_tasks uuid[], p_names text[]) returns void
+language sql
+as $$
+  with removed as (
+    delete from absurd.checkpoints c
+    using unnest(p_tasks, p_names) u(task_id, name)
+    where c.queue_no = p_queue_no and c.task_id = u.task_id and c.checkpoint_name = u.name and c.outcome in ('f', 'F', 'n')
+    returning c.task_id, c.seq, coalesce(substring(c.checkpoint_name from '^([0-9][0-9.]*)/'), '') as path
+  )
+  update absurd.checkpoints c
+  set outcome = upper(c.outcome::text)::"char"
+  from removed r
+  where c.queue_no = p_queue_no and c.task_id = r.task_id and c.seq > r.seq and c.outcome in ('v', 'f', 't')
+    and (r.path = '' or starts_with(c.checkpoint_name, r.path || '/') or starts_with(c.checkpoint_name, r.path || '.'))
+    and not exists (select from unnest(p_tasks, p_names) u(task_id, name) where u.task_id = c.task_id and u.name = c.checkpoint_name)
+$$;

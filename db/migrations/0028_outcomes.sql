@@ -37,7 +37,7 @@ end
 $$;
 
 -- retry_task_now gives a failed task another attempt at once, in place. The records named in its failure (the member
--- "records") are removed, so that what failed is done again; every other record stays. It raises max_attempts where needed,
+-- "records") are removed, so that what failed is done again (see remove_failures); every other record stays. It raises max_attempts where needed,
 -- forgets lost leases, and max_duration counts anew. No row for an unknown task; an error for one that has not failed. Locks the task's row.
 create function absurd.retry_task_now(p_queue text, p_task uuid) returns table (task_id uuid, attempt integer)
 language plpgsql
@@ -56,9 +56,8 @@ begin
     raise exception 'task % of queue "%" has not failed: only a failed task can be tried again', p_task, p_queue;
   end if;
 
-  delete from absurd.checkpoints c
-  using jsonb_array_elements_text(case jsonb_typeof(v_task.failure -> 'records') when 'array' then v_task.failure -> 'records' else '[]' end) u(name)
-  where c.queue_no = v_queue_no and c.task_id = p_task and c.checkpoint_name = u.name and c.outcome in ('f', 'n');
+  perform absurd.remove_failures(v_queue_no, array_agg(p_task), array_agg(u.name))
+  from jsonb_array_elements_text(case jsonb_typeof(v_task.failure -> 'records') when 'array' then v_task.failure -> 'records' else '[]' end) u(name);
 
   perform absurd.begin_attempt(v_queue_no, p_task, v_now, v_task.ended_at, v_task.failure, v_now);
   update absurd.tasks t

@@ -235,15 +235,22 @@ func TestFirstRecordStays(t *testing.T) {
 	}
 }
 
-func TestRemovedNamesGoBeforeRecordsCome(t *testing.T) {
+// A retry removes the failures that it names, also one that comes with it. What their branch recorded after them is
+// superseded; what came before, and what other branches did, stays as it is.
+func TestRetryRemovesFailures(t *testing.T) {
 	t.Parallel()
 	pool := newEngine(t)
 	w := newWorker(t, pool)
 	id := spawn(t, pool, "")[0]
 	task := w.claimOne()
-	w.mustCommit(pass{task: task, action: "record", records: []record{{"a", "s", "f", `"no"`}, value("b", `1`)}})
-	w.mustCommit(pass{task: task, action: "retry", payload: `{}`, due: time.Now(), removed: []string{"a", "unknown"}, records: []record{value("a", `2`)}})
-	if got, want := records(t, pool, id), []string{"s v b 1", "s v a 2"}; !slices.Equal(got, want) {
+	failed := func(name string) record { return record{name, "s", "f", `"no"`} }
+	w.mustCommit(pass{task: task, action: "record", records: []record{
+		value("before", `1`), value("1/other", `1`), failed("2/a"), value("2/after", `1`), value("2.1/below", `1`), value("20/other", `1`),
+	}})
+	w.mustCommit(pass{task: task, action: "retry", payload: `{}`, due: time.Now(), removed: []string{"2/a", "2/b", "before", "unknown"},
+		records: []record{failed("2/b")}})
+	want := []string{"s v before 1", "s v 1/other 1", "s V 2/after 1", "s V 2.1/below 1", "s v 20/other 1"}
+	if got := records(t, pool, id); !slices.Equal(got, want) {
 		t.Fatalf("records %v, want %v", got, want)
 	}
 }

@@ -20,7 +20,7 @@ var internals = strings.Fields(`
 	check_task_options check_worker drain_claims drop_orphaned_timers emit_to_waiters end_passes end_task explain_refusals
 	fail_current_run find_run fire_all_timers fire_deadlines fire_timers insert_task lock_own_run lock_run make_pending meet_events
 	notify_ended notify_ready number_option number_problem option_problem park_passes place_events policy_deadline put_to_sleep
-	queue_number recheck_waits record_timeouts refuse_lost_run remove_worker require_queue reserve_keys retry_delay retry_problem
+	queue_number recheck_waits record_timeouts refuse_lost_run remove_failures remove_worker require_queue reserve_keys retry_delay retry_problem
 	run_state seconds_option set_lease share_event state_word store_waits take_back take_ready task_name_no text_problem
 	time_out_waits time_problem unschedule uuidv7_at write_checkpoint`)
 

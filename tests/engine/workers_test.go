@@ -374,8 +374,8 @@ func TestRetryTaskNow(t *testing.T) {
 	if err != nil || len(rows) != 1 || rows[0].Attempt != 2 {
 		t.Fatalf("retry: %+v, %v", rows, err)
 	}
-	if got, want := records(t, pool, id), []string{"s v kept 1", `s f other "no"`}; !slices.Equal(got, want) {
-		t.Errorf("records %v, want %v: failures that are named go, nothing else", got, want)
+	if got, want := records(t, pool, id), []string{"s v kept 1", `s F other "no"`}; !slices.Equal(got, want) {
+		t.Errorf("records %v, want %v: the failures that are named go, what was recorded after them is superseded", got, want)
 	}
 	exec(t, pool, `update absurd.timers set due_at = clock_timestamp() where kind = 'd'`)
 	again := w.claimOne()

@@ -43,7 +43,7 @@ func (b *Branch) unserved() bool {
 		return false
 	}
 	for _, e := range b.pass.order {
-		if e.asked || e.Outcome == Superseded || e.Kind == Patch {
+		if e.asked || e.Superseded || e.Kind == Patch {
 			continue
 		}
 		if path := pathOf(e.Name); b.path == "" || path == b.path || strings.HasPrefix(path, b.path+".") {

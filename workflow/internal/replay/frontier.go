@@ -67,7 +67,7 @@ func (p *Pass) frontier() *Divergence {
 	var missed []Record
 	for _, e := range p.order {
 		// A call of Changed may go once the old side is gone: what it decided shows in the other records.
-		if e.asked || e.Outcome == Pending || e.Outcome == Superseded || e.Kind == Patch || p.isDropped(pathOf(e.Name)) {
+		if e.asked || e.Outcome == Pending || e.Superseded || e.Kind == Patch || p.isDropped(pathOf(e.Name)) {
 			continue
 		}
 		missed = append(missed, e.Record)

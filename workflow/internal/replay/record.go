@@ -36,11 +36,10 @@ type Outcome byte
 
 // The outcomes of a durable operation.
 const (
-	Value      Outcome = 'v' // the state is the result
-	Failure    Outcome = 'f' // the state describes the error
-	Timeout    Outcome = 't' // a wait ended without its event
-	Pending    Outcome = 'n' // a step between two attempts; not an outcome yet
-	Superseded Outcome = 'o' // recorded after a failure that a retry has removed; served if asked for
+	Value   Outcome = 'v' // the state is the result
+	Failure Outcome = 'f' // the state describes the error
+	Timeout Outcome = 't' // a wait ended without its event
+	Pending Outcome = 'n' // a step between two attempts; not an outcome yet
 )
 
 // Record is one stored outcome.
@@ -48,6 +47,7 @@ type Record struct {
 	Name        string
 	Kind        Kind
 	Outcome     Outcome
+	Superseded  bool      // recorded after a failure that a retry has removed: served if asked for, missed by nobody
 	Fingerprint int64     // of the input; 0: none
 	Time        time.Time // the engine's time of the outcome
 	Wake        time.Time // of a sleep: when it ends

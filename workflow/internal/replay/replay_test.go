@@ -689,3 +689,25 @@ func TestWaitAny(t *testing.T) {
 		t.Errorf("status %v, divergence %+v, recorded %v", status, p.Divergence(), names(w.records))
 	}
 }
+
+// What was recorded because of a failure is served when the code comes there again, and not missed when it does not.
+func TestSupersededRecords(t *testing.T) {
+	t.Parallel()
+	body := func(b *replay.Branch) error {
+		if err := do(b, "charge", ""); err != nil {
+			return errors.Join(err, do(b, "refund", ""))
+		}
+		return nil
+	}
+	for _, fails := range []bool{false, true} {
+		w := &world{fails: map[string]bool{"charge": fails}, records: []replay.Record{
+			{Name: "refund", Kind: replay.Step, Outcome: replay.Value, Superseded: true, Time: epoch},
+		}}
+		p, status := w.run(100, body)
+		p.Stop()
+		if status != replay.Done {
+			t.Errorf("charge fails %v: status %v, divergence %+v", fails, status, p.Divergence())
+		}
+		want(t, fmt.Sprintf("ran when charge fails %v", fails), w.ran, []string{"charge"})
+	}
+}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
@@ -99,7 +100,8 @@ func collect(rows []db.Record, records map[ID][]replay.Record) {
 		rec := replay.Record{
 			Name:        r.CheckpointName,
 			Kind:        replay.Kind(r.Kind[0]),
-			Outcome:     replay.Outcome(r.Outcome[0]),
+			Outcome:     replay.Outcome(strings.ToLower(r.Outcome)[0]),
+			Superseded:  r.Outcome != strings.ToLower(r.Outcome),
 			Fingerprint: r.Fingerprint,
 			Time:        r.RecordedAt.UTC(),
 			State:       r.State,
