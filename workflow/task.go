@@ -24,7 +24,7 @@ type Task[Out any] struct {
 func (t Task[Out]) Result(ctx context.Context) (Out, error) {
 	var zero Out
 	if t.client == nil {
-		return zero, errors.New("workflow: a task spawned in a transaction has no client: use Attach after the commit")
+		return zero, errNoClient
 	}
 	ended, leave := t.client.listener.task(t.ID)
 	defer leave()
@@ -52,6 +52,36 @@ func (t Task[Out]) Result(ctx context.Context) (Out, error) {
 		}
 		poll.Stop()
 	}
+}
+
+var errNoClient = errors.New("workflow: a task spawned in a transaction has no client: use Attach after the commit")
+
+// Terminate ends the task at once, without asking it: it is cancelled, and the contexts of its running steps end when their
+// worker notices. A task that has ended stays as it is.
+func (t Task[Out]) Terminate(ctx context.Context) error {
+	if t.client == nil {
+		return errNoClient
+	}
+	if err := store.TerminateTask(ctx, t.client.pool, t.queue, t.ID); err != nil {
+		return fmt.Errorf("workflow: task %s was not terminated: %w", t.ID, hint(err))
+	}
+	return nil
+}
+
+// Retry gives a failed task another attempt. Only the step failures that the workflow's error wraps are removed: what has
+// succeeded is not done again.
+func (t Task[Out]) Retry(ctx context.Context) error {
+	if t.client == nil {
+		return errNoClient
+	}
+	known, err := store.RetryTask(ctx, t.client.pool, t.queue, t.ID)
+	switch {
+	case err != nil:
+		return fmt.Errorf("workflow: task %s was not tried again: %w", t.ID, hint(err))
+	case !known:
+		return fmt.Errorf("%w: %s on queue %q", ErrNotFound, t.ID, t.queue)
+	}
+	return nil
 }
 
 func taskError(id TaskID, stored []byte) error {

@@ -118,3 +118,14 @@ func Watch(ctx context.Context, conn db.DBTX, queue string, task ID) (*Outcome, 
 	r := rows[0]
 	return &Outcome{State: State(r.State), Attempt: int(r.Attempt), Result: r.Result, Failure: r.Failure}, nil
 }
+
+// TerminateTask cancels an open task at once. A task that has ended stays as it is.
+func TerminateTask(ctx context.Context, conn db.DBTX, queue string, task ID) error {
+	return db.Err(db.New().CancelTask(ctx, conn, db.CancelTaskParams{Queue: queue, TaskID: pgtype.UUID{Bytes: task, Valid: true}}))
+}
+
+// RetryTask gives a failed task another attempt. known is false for an unknown task.
+func RetryTask(ctx context.Context, conn db.DBTX, queue string, task ID) (known bool, err error) {
+	rows, err := db.New().RetryTaskNow(ctx, conn, db.RetryTaskNowParams{Queue: queue, Task: pgtype.UUID{Bytes: task, Valid: true}})
+	return len(rows) > 0, db.Err(err)
+}
