@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/absurdgen/absurdgen/db"
@@ -90,13 +91,32 @@ type Emitter interface {
 }
 
 func (c *Client) spawn(ctx context.Context, queue string, s store.Spawn) (TaskID, bool, *Client, error) {
-	id, created, err := store.SpawnOne(ctx, c.pool, queue, s)
+	var id TaskID
+	var created bool
+	err := again(ctx, func() (err error) {
+		id, created, err = store.SpawnOne(ctx, c.pool, queue, s)
+		return err
+	})
 	return id, created, c, err
 }
 
 func (c *Client) emit(ctx context.Context, queue, name string, payload []byte) error {
-	return emitError(name, queue, store.Emit(ctx, c.pool, queue, name, payload))
+	return emitError(name, queue, again(ctx, func() error { return store.Emit(ctx, c.pool, queue, name, payload) }))
 }
+
+// again calls f until it does not end in a deadlock or a serialization failure, in which nothing was written. In a transaction
+// of the caller's only the caller can do that.
+func again(ctx context.Context, f func() error) error {
+	for attempt := 1; ; attempt++ {
+		err := f()
+		pg, ok := errors.AsType[*pgconn.PgError](err)
+		if !ok || pg.Code != "40P01" && pg.Code != "40001" || attempt == maxAgain || !pause(ctx, backoff(attempt)) {
+			return err
+		}
+	}
+}
+
+const maxAgain = 10
 
 // Transaction spawns and emits within a transaction of the caller's. [Tx] makes it.
 type Transaction struct{ tx pgx.Tx }

@@ -62,7 +62,7 @@ func (t Task[Out]) Terminate(ctx context.Context) error {
 	if t.client == nil {
 		return errNoClient
 	}
-	if err := store.TerminateTask(ctx, t.client.pool, t.queue, t.ID); err != nil {
+	if err := again(ctx, func() error { return store.TerminateTask(ctx, t.client.pool, t.queue, t.ID) }); err != nil {
 		return fmt.Errorf("workflow: task %s was not terminated: %w", t.ID, hint(err))
 	}
 	return nil
@@ -74,7 +74,11 @@ func (t Task[Out]) Retry(ctx context.Context) error {
 	if t.client == nil {
 		return errNoClient
 	}
-	known, err := store.RetryTask(ctx, t.client.pool, t.queue, t.ID)
+	var known bool
+	err := again(ctx, func() (err error) {
+		known, err = store.RetryTask(ctx, t.client.pool, t.queue, t.ID)
+		return err
+	})
 	switch {
 	case err != nil:
 		return fmt.Errorf("workflow: task %s was not tried again: %w", t.ID, hint(err))
