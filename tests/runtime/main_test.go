@@ -1,7 +1,10 @@
 package runtime
 
 import (
+	"flag"
 	"os"
+	"runtime"
+	"strconv"
 	"testing"
 
 	"github.com/absurdgen/absurdgen/tests/internal/pgtest"
@@ -11,6 +14,11 @@ import (
 func TestMain(m *testing.M) {
 	if asked := os.Getenv(processVariable); asked != "" {
 		os.Exit(runProcess(asked))
+	}
+	// The tests wait more than they compute.
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(max(8, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err)
 	}
 	os.Exit(pgtest.Run(m))
 }
