@@ -52,9 +52,22 @@ func (p *pass) attemptStep(ctx context.Context, op *replay.Op, bound Binding, at
 	if hook := p.session.hooks.StepStarted; hook != nil {
 		hook(info)
 	}
-	began := time.Now()
-	output, err := guarded(ctx, bound, call.input)
-	p.handIn(attempted{op: op, attempt: attempt, elapsed: time.Since(began), output: output, err: err})
+	began, returned := time.Now(), false
+	end := attempted{op: op, attempt: attempt}
+	defer func() {
+		// A panic is a failure of the attempt, and so is a Goexit: without an answer the pass would wait for ever.
+		r := recover()
+		if r == nil && !returned {
+			r = "the step called runtime.Goexit, as testing.T.FailNow does: return an error instead"
+		}
+		if r != nil {
+			end.err = &stepPanic{value: r, stack: debug.Stack()}
+		}
+		end.elapsed = time.Since(began)
+		p.handIn(end)
+	}()
+	end.output, end.err = bound.runStep(ctx, call.input)
+	returned = true
 }
 
 // handIn gives the pass the end of an attempt, unless the pass is gone by now.
@@ -68,16 +81,6 @@ func (p *pass) handIn(a attempted) {
 // stepGrace is how long a function that minds its context may take to return after its time is over, and so to say
 // something better than that.
 const stepGrace = 250 * time.Millisecond
-
-// guarded calls the step's function and turns a panic into a failure.
-func guarded(ctx context.Context, bound Binding, input []byte) (output []byte, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &stepPanic{value: r, stack: debug.Stack()}
-		}
-	}()
-	return bound.runStep(ctx, input)
-}
 
 // stepPanic is the failure of a step whose function panicked.
 type stepPanic struct {

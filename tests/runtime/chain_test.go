@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/absurdgen/absurdgen/workflow"
 )
@@ -20,8 +21,10 @@ type link struct {
 }
 
 var (
-	chainStep = workflow.NewStep[link, int64]("chain.link", workflow.Attempts(1)).KeyedBy(func(l link) string { return strconv.Itoa(l.Link) })
-	chain     = workflow.NewFlow[int, []int64]("chain")
+	// The attempts outlast a crash of the server, which the steps share with the engine.
+	chainStep = workflow.NewStep[link, int64]("chain.link", workflow.Attempts(100), workflow.Backoff(10*time.Millisecond, 200*time.Millisecond)).
+			KeyedBy(func(l link) string { return strconv.Itoa(l.Link) })
+	chain = workflow.NewFlow[int, []int64]("chain")
 )
 
 func chainBindings(world effects, process string) []workflow.Binding {
