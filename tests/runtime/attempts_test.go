@@ -124,7 +124,7 @@ func TestStepErrorIsTheSameOnReplay(t *testing.T) {
 	again := workflow.NewEvent("again", func(string) string { return "" })
 	flow := workflow.NewFlow[string, string]("order")
 	seen := make(chan *workflow.StepError, 2)
-	r.work(workflow.WorkerOptions{},
+	r.work(workflow.WorkerOptions{Parked: -1},
 		step.Bind(func(context.Context, string) (string, error) { return "", &declined{51} }),
 		flow.Bind(func(ctx workflow.Context, card string) (string, error) {
 			_, err := step.Do(ctx, card)
