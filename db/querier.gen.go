@@ -20,6 +20,12 @@ type Querier interface {
 	// ClaimTasks gives a worker at most MaxTasks runs that may start now, for task names by number, in claim order, and
 	// removes the claims in DoneClaims, whose tasks have all left the worker. ErrWorkerLost when its lease has ended.
 	ClaimTasks(ctx context.Context, db DBTX, arg ClaimTasksParams) ([]ClaimedTask, error)
+	// CleanupAllQueues cleans one queue up by its policy, or all (nil).
+	CleanupAllQueues(ctx context.Context, db DBTX, queue *string) ([]QueueCleanup, error)
+	// CleanupEvents deletes at most MaxEvents events older than TTLSeconds, oldest first, and returns their number.
+	CleanupEvents(ctx context.Context, db DBTX, arg CleanupEventsParams) (int32, error)
+	// CleanupTasks deletes at most MaxTasks tasks that ended more than TTLSeconds ago, oldest first, and returns their number.
+	CleanupTasks(ctx context.Context, db DBTX, arg CleanupTasksParams) (int32, error)
 	// CommitPasses writes what passes of one worker have come to, any number of them, in one commit. Tasks, Tokens, Actions,
 	// Payloads and Due are parallel, one element a unit; the other groups of arrays name their unit (from 1). See the SQL
 	// function for actions and answers (ok, busy, lost, cancelled).
@@ -32,6 +38,11 @@ type Querier interface {
 	CreateQueueWithStorage(ctx context.Context, db DBTX, arg CreateQueueWithStorageParams) error
 	// CurrentTime returns the engine's clock: the server's, or the one that a test has set.
 	CurrentTime(ctx context.Context, db DBTX) (time.Time, error)
+	// DisableCron removes the jobs of EnableCron.
+	DisableCron(ctx context.Context, db DBTX, queue *string) ([]CronJob, error)
+	// DropDetachedPartition drops a partition that has been detached, unschedules the job of the given name, and says whether the
+	// partition is gone.
+	DropDetachedPartition(ctx context.Context, db DBTX, arg DropDetachedPartitionParams) (bool, error)
 	// DropQueue removes a queue with everything in it; an unknown name is no error.
 	DropQueue(ctx context.Context, db DBTX, queue string) error
 	// EmitEvent emits one event as the other Absurd clients do.
@@ -39,6 +50,10 @@ type Querier interface {
 	// EmitEvents emits events and wakes the tasks that wait for them. Rows come by position (Ord counts from 1); First is
 	// false where the name had a payload already, which stays. A nil payload is JSON null. ErrUnknownQueue, ErrInvalidName.
 	EmitEvents(ctx context.Context, db DBTX, arg EmitEventsParams) ([]EmittedEvent, error)
+	// EnableCron schedules the upkeep of a queue, or of all (nil), with pg_cron.
+	EnableCron(ctx context.Context, db DBTX, arg EnableCronParams) ([]CronJob, error)
+	// EnsurePartitions makes the partitions that a partitioned queue needs, or those of all (nil).
+	EnsurePartitions(ctx context.Context, db DBTX, queue *string) error
 	// EnsureQueueTables makes those of a queue's relations that are missing.
 	EnsureQueueTables(ctx context.Context, db DBTX, queue string) error
 	// ExtendClaim lets the claim of a run end Seconds from now. ErrCancelled, ErrRunFailed.
@@ -49,6 +64,8 @@ type Querier interface {
 	// GetOutcome returns the state of a task (pending, running, sleeping, blocked, completed, failed or cancelled) and its result
 	// or failure: one row, or none for an unknown task.
 	GetOutcome(ctx context.Context, db DBTX, arg GetOutcomeParams) ([]Outcome, error)
+	// GetQueuePolicy returns a queue's storage mode and policies: one row, or none for an unknown queue.
+	GetQueuePolicy(ctx context.Context, db DBTX, queue string) ([]QueuePolicy, error)
 	// GetSchemaVersion names the contract that the schema offers.
 	GetSchemaVersion(ctx context.Context, db DBTX) (string, error)
 	// GetTaskCheckpointState returns one checkpoint of a task, or none; a pending one only if asked for.
@@ -61,6 +78,8 @@ type Querier interface {
 	// JoinQueue lets a worker take tasks of a queue, and returns the number of each task name, made where there was none.
 	// ErrUnknownQueue, ErrInvalidName, ErrWorkerLost.
 	JoinQueue(ctx context.Context, db DBTX, arg JoinQueueParams) ([]NameNumber, error)
+	// ListDetachCandidates returns the partitions of a queue, or of all (nil), that its policy lets go.
+	ListDetachCandidates(ctx context.Context, db DBTX, queue *string) ([]DetachCandidate, error)
 	// ListQueues returns the names of all queues, in order.
 	ListQueues(ctx context.Context, db DBTX) ([]string, error)
 	// LoadNamedRecords returns the records of pairs of task and name, as LoadRecords does.
@@ -90,10 +109,14 @@ type Querier interface {
 	// RetryTaskNow gives a failed task another attempt at once, without the records that its failure names: one row, or none
 	// for an unknown task.
 	RetryTaskNow(ctx context.Context, db DBTX, arg RetryTaskNowParams) ([]RetriedTask, error)
+	// ScheduleDetachJobs schedules pg_cron jobs that detach and drop the candidates of a queue, or of all (nil).
+	ScheduleDetachJobs(ctx context.Context, db DBTX, queue *string) ([]DetachJob, error)
 	// ScheduleRun puts a run claimed with ClaimTask to sleep.
 	ScheduleRun(ctx context.Context, db DBTX, arg ScheduleRunParams) error
 	// SetIdle raises or lowers a worker's idle flag on a queue: producers notify channel absurd only while one is up.
 	SetIdle(ctx context.Context, db DBTX, arg SetIdleParams) error
+	// SetQueuePolicy changes those policies of a queue that the document names.
+	SetQueuePolicy(ctx context.Context, db DBTX, arg SetQueuePolicyParams) error
 	// SetTaskCheckpointState stores a checkpoint of a run claimed with ClaimTask, and extends its claim by ExtendClaimBy seconds
 	// if given. ErrCancelled, ErrRunFailed.
 	SetTaskCheckpointState(ctx context.Context, db DBTX, arg SetTaskCheckpointStateParams) error

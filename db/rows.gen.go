@@ -58,6 +58,25 @@ type ClaimedTask struct {
 	RetryStrategy  json.RawMessage
 }
 
+type CronJob struct {
+	JobName string
+	JobID   int64
+}
+
+type DetachCandidate struct {
+	QueueName      string
+	ParentTable    string
+	PartitionTable string
+}
+
+type DetachJob struct {
+	JobName        string
+	JobID          int64
+	QueueName      string
+	PartitionTable string
+	JobKind        string
+}
+
 type EmittedEvent struct {
 	Ord   int32
 	First bool
@@ -75,6 +94,24 @@ type Outcome struct {
 	Attempt  int32
 	Result   json.RawMessage
 	Failure  json.RawMessage
+}
+
+type QueueCleanup struct {
+	QueueName     string
+	TasksDeleted  int32
+	EventsDeleted int32
+}
+
+type QueuePolicy struct {
+	QueueName          string
+	StorageMode        string
+	DefaultPartition   string
+	PartitionLookahead time.Duration
+	PartitionLookback  time.Duration
+	CleanupTtl         time.Duration
+	CleanupLimit       int32
+	DetachMode         string
+	DetachMinAge       time.Duration
 }
 
 type Record struct {

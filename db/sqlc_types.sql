@@ -77,3 +77,22 @@ create or replace function absurd.get_task_checkpoint_states(p_queue_name text, 
 
 create table awaited_event (should_suspend boolean not null, payload jsonb);
 create or replace function absurd.await_event(p_queue_name text, p_task_id uuid, p_run_id uuid, p_step_name text, p_event_name text, p_timeout integer default null) returns setof awaited_event language sql as '';
+
+create table queue_policy (
+  queue_name text not null, storage_mode text not null, default_partition text not null, partition_lookahead interval not null,
+  partition_lookback interval not null, cleanup_ttl interval not null, cleanup_limit integer not null, detach_mode text not null,
+  detach_min_age interval not null);
+create or replace function absurd.get_queue_policy(p_queue_name text) returns setof queue_policy language sql as '';
+
+create table queue_cleanup (queue_name text not null, tasks_deleted integer not null, events_deleted integer not null);
+create or replace function absurd.cleanup_all_queues(p_queue_name text default null) returns setof queue_cleanup language sql as '';
+
+create table detach_candidate (queue_name text not null, parent_table text not null, partition_table text not null);
+create or replace function absurd.list_detach_candidates(p_queue_name text default null) returns setof detach_candidate language sql as '';
+
+create table detach_job (job_name text not null, job_id bigint not null, queue_name text not null, partition_table text not null, job_kind text not null);
+create or replace function absurd.schedule_detach_jobs(p_queue_name text default null) returns setof detach_job language sql as '';
+
+create table cron_job (job_name text not null, job_id bigint not null);
+create or replace function absurd.enable_cron(p_queue_name text default null, p_partition_schedule text default '5 * * * *', p_cleanup_schedule text default '17 * * * *', p_detach_schedule text default '29 * * * *') returns setof cron_job language sql as '';
+create or replace function absurd.disable_cron(p_queue_name text default null) returns setof cron_job language sql as '';

@@ -101,7 +101,7 @@ create table absurd.tasks (
   headers          jsonb,
   params           jsonb not null,
   primary key (queue_no, task_id)
-) with (fillfactor = 60);
+) with (fillfactor = 35); -- room for the versions that a claim and a completion of a whole page's tasks make
 
 -- Attempts that are over, and the ids of attempts after the first. The current attempt lives in its task's row: the row
 -- here only says which task a run id belongs to until the attempt ends.
@@ -151,7 +151,8 @@ create table absurd.claims (
   queue_no  integer not null,
   task_ids  uuid[] not null,
   primary key (worker_id, claim_no)
-);
+) with (toast_tuple_target = 8160);
+alter table absurd.claims alter column task_ids set storage external; -- ids do not compress
 
 create sequence absurd.checkpoint_seq;
 

@@ -1,5 +1,13 @@
 -- What the functions of the engine share. Internals take the queue's number and the caller's "now", and expect the rows of
 -- the tasks they are given to be locked already.
+--
+-- PL/pgSQL keeps the plans of its statements for as long as a connection lives, and many are made while the tables are
+-- still empty. So that such a plan is right for full ones, the set functions leave the planner no choice:
+--
+--   * rows of the large tables are looked up by their whole key in a lateral subquery that the planner may not merge with
+--     the query around it (offset 0, or a locking clause), one look-up for each element of an array;
+--   * rows that are locked already are changed by their address (ctid), which no other transaction can change;
+--   * whatever else a planner could do with a small table is switched off for the outermost function.
 
 -- queue_number answers the number of a queue, or refuses with AB004.
 create function absurd.queue_number(p_queue text) returns integer
@@ -61,17 +69,26 @@ as $$ select pg_notify('absurd', 't:' || p_task_id) $$;
 create function absurd.make_pending(p_queue_no integer, p_tasks uuid[], p_now timestamptz) returns void
 language plpgsql
 as $$
+declare
+  v_rows   tid[];
+  v_timers tid[];
 begin
-  delete from absurd.timers m
-  using unnest(p_tasks) u(task_id), absurd.tasks t
-  where t.queue_no = p_queue_no and t.task_id = u.task_id
-    and m.queue_no = p_queue_no and m.kind = 'w' and m.due_at = t.available_at and m.task_id = t.task_id;
+  select array_agg(t.row), array_agg(m.row) into v_rows, v_timers
+  from unnest(p_tasks) u(task_id)
+  cross join lateral (
+    select t.ctid as row, t.available_at from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = u.task_id offset 0
+  ) t
+  left join lateral (
+    select m.ctid as row from absurd.timers m
+    where m.queue_no = p_queue_no and m.kind = 'w' and m.due_at = t.available_at and m.task_id = u.task_id
+    offset 0
+  ) m on true;
+  delete from absurd.timers m where m.ctid = any (v_timers);
 
   with woken as (
     update absurd.tasks t
-    set state = 'p', available_at = least(t.available_at, p_now), has_records = true,
-        failure = null
-    where t.queue_no = p_queue_no and t.task_id = any (p_tasks)
+    set state = 'p', available_at = least(t.available_at, p_now), has_records = true, failure = null
+    where t.ctid = any (v_rows)
     returning t.name_no, t.priority, t.available_at, t.task_id
   )
   insert into absurd.ready (queue_no, name_no, priority, available_at, task_id)

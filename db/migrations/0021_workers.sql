@@ -90,15 +90,31 @@ begin
 end
 $$;
 
+-- drop_waits removes all waits of the given tasks.
+create function absurd.drop_waits(p_queue_no integer, p_tasks uuid[]) returns void
+language plpgsql
+as $$
+begin
+  delete from absurd.waits w
+  where w.ctid = any (array(
+    select x.row
+    from unnest(p_tasks) u(task_id)
+    cross join lateral (
+      select w.ctid as row from absurd.waits w where w.queue_no = p_queue_no and w.task_id = u.task_id offset 0
+    ) x));
+end
+$$;
+
 -- take_back returns runs from their worker to the queue: pending again, same attempt, and a new token, so that nothing
 -- written by the old holder can pass. p_lost counts a lost lease, and fails a task at its tenth. Answers how many went
--- back and how many failed. The rows are locked by the caller.
-create function absurd.take_back(p_queue_no integer, p_tasks uuid[], p_lost boolean, p_now timestamptz,
+-- back and how many failed. p_rows: the addresses of the tasks, locked by the caller.
+create function absurd.take_back(p_queue_no integer, p_rows tid[], p_lost boolean, p_now timestamptz,
   out requeued integer, out poisoned integer)
 language plpgsql
 as $$
 declare
-  v_told bigint;
+  v_told   bigint;
+  v_failed uuid[];
 begin
   with taken as (
     update absurd.tasks t
@@ -110,22 +126,20 @@ begin
         lost_leases = t.lost_leases + p_lost::integer,
         token       = t.token + 1,
         worker_id   = null
-    where t.queue_no = p_queue_no and t.task_id = any (p_tasks)
+    where t.ctid = any (p_rows)
     returning t.task_id, t.state, t.name_no, t.priority, t.available_at, t.watched
   ), back as (
     insert into absurd.ready (queue_no, name_no, priority, available_at, task_id)
     select p_queue_no, k.name_no, k.priority, k.available_at, k.task_id from taken k where k.state = 'p'
   )
   select count(*) filter (where k.state = 'p'), count(*) filter (where k.state = 'f'),
-         count(absurd.notify_ended(k.task_id)) filter (where k.state = 'f' and k.watched)
-  into requeued, poisoned, v_told
+         count(absurd.notify_ended(k.task_id)) filter (where k.state = 'f' and k.watched),
+         array_agg(k.task_id) filter (where k.state = 'f')
+  into requeued, poisoned, v_told, v_failed
   from taken k;
 
   if poisoned > 0 then
-    delete from absurd.waits w
-    using absurd.tasks t
-    where t.queue_no = p_queue_no and t.task_id = any (p_tasks) and t.state = 'f'
-      and w.queue_no = p_queue_no and w.task_id = t.task_id;
+    perform absurd.drop_waits(p_queue_no, v_failed);
   end if;
   if requeued > 0 then
     perform absurd.notify_ready(p_queue_no);
@@ -142,7 +156,8 @@ language plpgsql
 as $$
 declare
   v_claim record;
-  v_tasks uuid[];
+  v_rows  tid[];
+  v_held  bigint;
   v_back  record;
 begin
   requeued := 0;
@@ -154,23 +169,29 @@ begin
     order by c.claim_no
   loop
     exit when requeued + poisoned >= p_limit;
-    select array_agg(h.task_id) into v_tasks
-    from (
-      select t.task_id
+    select array_agg(h.row) into v_rows
+    from unnest(v_claim.task_ids) u(task_id)
+    cross join lateral (
+      select t.ctid as row
       from absurd.tasks t
-      where t.queue_no = v_claim.queue_no and t.task_id = any (v_claim.task_ids) and t.state = 'r' and t.worker_id = p_worker
+      where t.queue_no = v_claim.queue_no and t.task_id = u.task_id and t.state = 'r' and t.worker_id = p_worker
       for no key update skip locked
     ) h;
-    if v_tasks is not null then
-      select * into v_back from absurd.take_back(v_claim.queue_no, v_tasks, p_lost, p_now);
+    if v_rows is not null then
+      select * into v_back from absurd.take_back(v_claim.queue_no, v_rows, p_lost, p_now);
       requeued := requeued + v_back.requeued;
       poisoned := poisoned + v_back.poisoned;
     end if;
-    delete from absurd.claims c
-    where c.worker_id = p_worker and c.claim_no = v_claim.claim_no
-      and not exists (
-        select from absurd.tasks t
-        where t.queue_no = v_claim.queue_no and t.task_id = any (v_claim.task_ids) and t.state = 'r' and t.worker_id = p_worker);
+    select count(*) into v_held
+    from unnest(v_claim.task_ids) u(task_id)
+    cross join lateral (
+      select from absurd.tasks t
+      where t.queue_no = v_claim.queue_no and t.task_id = u.task_id and t.state = 'r' and t.worker_id = p_worker
+      offset 0
+    ) h;
+    if v_held = 0 then
+      delete from absurd.claims c where c.worker_id = p_worker and c.claim_no = v_claim.claim_no;
+    end if;
   end loop;
 end
 $$;

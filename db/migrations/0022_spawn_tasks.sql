@@ -205,6 +205,7 @@ begin
       from absurd.idempotency_keys k
       where k.queue_no = p_queue_no and k.tenant = coalesce(u.options ->> 'tenant', '') and k.scope = u.task_name
         and k.idempotency_key = u.options ->> 'idempotency_key'
+      offset 0
     ) k on true;
 
     if v_clash is not null then
@@ -327,7 +328,7 @@ begin
     return query
       select u.ord::integer, coalesce(u.owner, u.task_id), coalesce(t.attempt, 1), u.owner = u.task_id
       from unnest(v_ids, v_owners) with ordinality u(task_id, owner, ord)
-      left join lateral (select t.attempt from absurd.tasks t where t.queue_no = v_queue_no and t.task_id = u.owner) t on true;
+      left join lateral (select t.attempt from absurd.tasks t where t.queue_no = v_queue_no and t.task_id = u.owner offset 0) t on true;
   end if;
 end
 $$;

@@ -22,7 +22,8 @@ begin
     select distinct p_queue_no, u.tenant, u.event_name, timestamptz 'epoch'
     from unnest(p_tenants, p_events) u(tenant, event_name)
     where not exists (
-      select from absurd.events e where e.queue_no = p_queue_no and e.tenant = u.tenant and e.event_name = u.event_name)
+      select from absurd.events e where e.queue_no = p_queue_no and e.tenant = u.tenant and e.event_name = u.event_name
+      offset 0)
     order by 2, 3
     on conflict do nothing;
     perform set_config('lock_timeout', v_timeout, true);
@@ -33,7 +34,8 @@ begin
     select distinct u.tenant, u.event_name
     from unnest(p_tenants, p_events) u(tenant, event_name)
     where not exists (
-      select from absurd.events e where e.queue_no = p_queue_no and e.tenant = u.tenant and e.event_name = u.event_name)
+      select from absurd.events e where e.queue_no = p_queue_no and e.tenant = u.tenant and e.event_name = u.event_name
+      offset 0)
   loop
     exit when v_blocked = 3;
     begin
@@ -60,7 +62,8 @@ begin
   perform
   from unnest(p_tenants, p_events) u(tenant, event_name)
   where not exists (
-    select from absurd.events e where e.queue_no = p_queue_no and e.tenant = u.tenant and e.event_name = u.event_name);
+    select from absurd.events e where e.queue_no = p_queue_no and e.tenant = u.tenant and e.event_name = u.event_name
+    offset 0);
   if found then
     perform absurd.place_events(p_queue_no, p_tenants, p_events);
   end if;
@@ -76,11 +79,14 @@ begin
 
   -- With a look at the rows as they are now: what could be locked stays as it is.
   insert into absurd.checkpoints as c (recorded_at, task_id, queue_no, attempt, kind, checkpoint_name, state)
-  select p_now, u.task_id, p_queue_no, t.attempt, 'e', u.step, e.payload
+  select p_now, u.task_id, p_queue_no, (select t.attempt from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = u.task_id), 'e',
+         u.step, e.payload
   from unnest(p_tasks, p_steps, p_tenants, p_events) u(task_id, step, tenant, event_name)
-  join absurd.events e on e.queue_no = p_queue_no and e.tenant = u.tenant and e.event_name = u.event_name
-  join absurd.tasks t on t.queue_no = p_queue_no and t.task_id = u.task_id
-  where e.payload is not null
+  cross join lateral (
+    select e.payload from absurd.events e
+    where e.queue_no = p_queue_no and e.tenant = u.tenant and e.event_name = u.event_name and e.payload is not null
+    offset 0
+  ) e
   on conflict (queue_no, task_id, checkpoint_name) do update
     set recorded_at = excluded.recorded_at, attempt = excluded.attempt, kind = excluded.kind, outcome = excluded.outcome, state = excluded.state
     where c.outcome = 'n';
@@ -91,13 +97,30 @@ begin
     select true as found
     from absurd.checkpoints c
     where c.queue_no = p_queue_no and c.task_id = u.task_id and c.checkpoint_name = u.step and c.outcome <> 'n'
+    offset 0
   ) c on true;
 end
 $$;
 
+-- drop_met_waits removes those waits (parallel arrays) that are met.
+create function absurd.drop_met_waits(p_queue_no integer, p_tasks uuid[], p_steps text[], p_met boolean[]) returns void
+language plpgsql
+as $$
+begin
+  delete from absurd.waits w
+  where w.ctid = any (array(
+    select x.row
+    from unnest(p_tasks, p_steps, p_met) u(task_id, step, met)
+    cross join lateral (
+      select w.ctid as row from absurd.waits w where w.queue_no = p_queue_no and w.task_id = u.task_id and w.step_name = u.step offset 0
+    ) x
+    where u.met));
+end
+$$;
+
 -- store_waits stores what the picked units wait for, in place of what they waited for before, and answers for each unit
--- when it should wake: its p_due or its first timeout, or -infinity where an outcome is there already. Units are indexes
--- into p_tasks; the picked tasks are locked by the caller, and running.
+-- when it should wake: its p_due or its first timeout, or -infinity where an outcome is there already. A wait whose time is
+-- up gets its timeout recorded at once. Units are indexes into p_tasks; the picked tasks are locked by the caller, and running.
 create function absurd.store_waits(p_queue_no integer, p_picked boolean[], p_tasks uuid[], p_had_waits boolean[], p_due timestamptz[],
   p_wait_units integer[], p_wait_names text[], p_wait_events text[], p_wait_timeouts timestamptz[], p_now timestamptz)
 returns timestamptz[]
@@ -106,6 +129,7 @@ as $$
 declare
   v_due        timestamptz[] := p_due;
   v_dropped    uuid[];
+  v_late       uuid[];
   v_units      integer[];
   v_steps      text[];
   v_tenants    text[];
@@ -122,8 +146,13 @@ begin
   where u.picked and u.had_waits;
   if v_dropped is not null then
     delete from absurd.waits w
-    where w.queue_no = p_queue_no and w.task_id = any (v_dropped)
-      and (w.task_id, w.step_name) not in (select p_tasks[u.unit], u.step from unnest(p_wait_units, p_wait_names) u(unit, step));
+    where w.ctid = any (array(
+      select x.row
+      from unnest(v_dropped) d(task_id)
+      cross join lateral (
+        select w.ctid as row, w.step_name from absurd.waits w where w.queue_no = p_queue_no and w.task_id = d.task_id offset 0
+      ) x
+      where (d.task_id, x.step_name) not in (select p_tasks[u.unit], u.step from unnest(p_wait_units, p_wait_names) u(unit, step))));
   end if;
 
   for v_unit, v_timeout in
@@ -133,21 +162,21 @@ begin
   end loop;
 
   -- Waits that are stored and registered already need nothing, so that a task which wakes often does not pay for all it waits for.
-  select array_agg(u.unit), array_agg(p_tasks[u.unit]), array_agg(u.step), array_agg(t.tenant), array_agg(u.event_name), array_agg(u.timeout_at)
+  select array_agg(u.unit), array_agg(p_tasks[u.unit]), array_agg(u.step),
+         array_agg((select t.tenant from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = p_tasks[u.unit])),
+         array_agg(u.event_name), array_agg(u.timeout_at)
   into v_units, v_tasks, v_steps, v_tenants, v_events, v_timeouts
   from unnest(p_wait_units, p_wait_names, p_wait_events, p_wait_timeouts) u(unit, step, event_name, timeout_at)
-  join absurd.tasks t on t.queue_no = p_queue_no and t.task_id = p_tasks[u.unit]
   where p_picked[u.unit]
     and not exists (
       select from absurd.waits w
       where w.queue_no = p_queue_no and w.task_id = p_tasks[u.unit] and w.step_name = u.step and w.event_name = u.event_name
-        and w.timeout_at is not distinct from u.timeout_at and w.registered);
-  if v_units is null then
-    return v_due;
+        and w.timeout_at is not distinct from u.timeout_at and w.registered
+      offset 0);
+  if v_units is not null then
+    select m.met, m.registered into v_met, v_registered
+    from absurd.meet_events(p_queue_no, v_tasks, v_steps, v_tenants, v_events, p_now) m;
   end if;
-
-  select m.met, m.registered into v_met, v_registered
-  from absurd.meet_events(p_queue_no, v_tasks, v_steps, v_tenants, v_events, p_now) m;
 
   insert into absurd.waits as w (queue_no, task_id, step_name, tenant, event_name, timeout_at, created_at, registered)
   select p_queue_no, u.task_id, u.step, u.tenant, u.event_name, u.timeout_at, p_now, u.registered
@@ -158,9 +187,7 @@ begin
         registered = excluded.registered;
 
   if v_dropped is not null then
-    delete from absurd.waits w
-    using unnest(v_tasks, v_steps, v_met) u(task_id, step, met)
-    where u.met and w.queue_no = p_queue_no and w.task_id = u.task_id and w.step_name = u.step;
+    perform absurd.drop_met_waits(p_queue_no, v_tasks, v_steps, v_met);
   end if;
 
   for v_unit in select distinct u.unit from unnest(v_units, v_met) u(unit, met) where u.met loop
@@ -173,6 +200,12 @@ begin
   where not u.met and not u.registered and v_due[u.unit] is distinct from '-infinity'
   on conflict do nothing;
 
+  select array_agg(u.task_id) into v_late
+  from unnest(p_picked, p_tasks, v_due) u(picked, task_id, due)
+  where u.picked and u.due <= p_now;
+  if v_late is not null then
+    perform absurd.time_out_waits(p_queue_no, v_late, p_now);
+  end if;
   return v_due;
 end
 $$;
@@ -193,8 +226,13 @@ declare
 begin
   select array_agg(w.task_id), array_agg(w.step_name), array_agg(w.tenant), array_agg(w.event_name)
   into v_tasks, v_steps, v_tenants, v_events
-  from absurd.waits w
-  where w.queue_no = p_queue_no and w.task_id = any (p_tasks) and not w.registered;
+  from unnest(p_tasks) u(task_id)
+  cross join lateral (
+    select w.task_id, w.step_name, w.tenant, w.event_name
+    from absurd.waits w
+    where w.queue_no = p_queue_no and w.task_id = u.task_id and not w.registered
+    offset 0
+  ) w;
   if v_tasks is null then
     return '{}';
   end if;
@@ -202,14 +240,17 @@ begin
   select m.met, m.registered into v_met, v_registered
   from absurd.meet_events(p_queue_no, v_tasks, v_steps, v_tenants, v_events, p_now) m;
 
-  delete from absurd.waits w
-  using unnest(v_tasks, v_steps, v_met) u(task_id, step, met)
-  where u.met and w.queue_no = p_queue_no and w.task_id = u.task_id and w.step_name = u.step;
+  perform absurd.drop_met_waits(p_queue_no, v_tasks, v_steps, v_met);
 
   update absurd.waits w
   set registered = true
-  from unnest(v_tasks, v_steps, v_met, v_registered) u(task_id, step, met, registered)
-  where not u.met and u.registered and w.queue_no = p_queue_no and w.task_id = u.task_id and w.step_name = u.step;
+  where w.ctid = any (array(
+    select x.row
+    from unnest(v_tasks, v_steps, v_met, v_registered) u(task_id, step, met, registered)
+    cross join lateral (
+      select w.ctid as row from absurd.waits w where w.queue_no = p_queue_no and w.task_id = u.task_id and w.step_name = u.step offset 0
+    ) x
+    where not u.met and u.registered));
 
   insert into absurd.timers (queue_no, due_at, task_id, kind)
   select distinct p_queue_no, p_now + interval '250 milliseconds', u.task_id, 'e'::"char"
@@ -226,7 +267,7 @@ $$;
 -- the waiting tasks in id order.
 create function absurd.emit_to_waiters(p_queue_no integer, p_tenant text, p_names text[], p_payloads jsonb[], p_now timestamptz) returns text[]
 language plpgsql
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set enable_bitmapscan = off set jit = off
 as $$
 declare
   v_first text[];
@@ -249,7 +290,8 @@ begin
     ) u
     where not exists (
       select from absurd.events e
-      where e.queue_no = p_queue_no and e.tenant = p_tenant and e.event_name = u.event_name and e.payload is not null)
+      where e.queue_no = p_queue_no and e.tenant = p_tenant and e.event_name = u.event_name and e.payload is not null
+      offset 0)
     order by u.event_name
     on conflict (queue_no, tenant, event_name) do update
       set payload = excluded.payload, emitted_at = excluded.emitted_at
@@ -263,14 +305,17 @@ begin
 
   select array_agg(l.task_id) into v_tasks
   from (
-    select t.task_id
-    from absurd.tasks t
-    where t.queue_no = p_queue_no
-      and t.task_id = any (array(
-        select distinct w.task_id from absurd.waits w
-        where w.queue_no = p_queue_no and w.tenant = p_tenant and w.event_name = any (v_first)))
-    order by t.task_id
-    for no key update
+    select distinct w.task_id
+    from unnest(v_first) f(event_name)
+    cross join lateral (
+      select w.task_id from absurd.waits w
+      where w.queue_no = p_queue_no and w.tenant = p_tenant and w.event_name = f.event_name
+      offset 0
+    ) w
+    order by w.task_id
+  ) s
+  cross join lateral (
+    select t.task_id from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = s.task_id for no key update
   ) l;
   if v_tasks is null then
     return v_first;
@@ -279,14 +324,27 @@ begin
   -- Runs suspended by await_event (wake_event is set) whose time is up find the payload by themselves when they are claimed.
   with met as (
     delete from absurd.waits w
-    where w.queue_no = p_queue_no and w.tenant = p_tenant and w.event_name = any (v_first)
-      and (w.task_id in (select u.task_id from unnest(v_tasks) u(task_id))) is true  -- hashed
+    where w.ctid = any (array(
+      select x.row
+      from unnest(v_first) f(event_name)
+      cross join lateral (
+        select w.ctid as row, w.task_id from absurd.waits w
+        where w.queue_no = p_queue_no and w.tenant = p_tenant and w.event_name = f.event_name
+        offset 0
+      ) x
+      where (x.task_id in (select u.task_id from unnest(v_tasks) u(task_id))) is true))  -- hashed; the others are not locked
     returning w.task_id, w.step_name, w.event_name, w.timeout_at
   ), told as (
-    select m.task_id, m.step_name, e.payload, t.attempt, t.state, t.wake_event
+    select m.task_id, m.step_name, e.payload, t.row, t.attempt, t.state, t.wake_event
     from met m
-    join absurd.tasks t on t.queue_no = p_queue_no and t.task_id = m.task_id
-    join absurd.events e on e.queue_no = p_queue_no and e.tenant = p_tenant and e.event_name = m.event_name
+    cross join lateral (
+      select t.ctid as row, t.attempt, t.state, t.wake_event from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = m.task_id
+      offset 0
+    ) t
+    cross join lateral (
+      select e.payload from absurd.events e where e.queue_no = p_queue_no and e.tenant = p_tenant and e.event_name = m.event_name
+      offset 0
+    ) e
     where t.wake_event is null or m.timeout_at is null or m.timeout_at > p_now
   ), recorded as (
     insert into absurd.checkpoints as c (recorded_at, task_id, queue_no, attempt, kind, checkpoint_name, state)
@@ -301,7 +359,7 @@ begin
         wake_event    = null,
         event_payload = case when t.wake_event is not null and t.state = 's' then o.payload else t.event_payload end
     from told o
-    where t.queue_no = p_queue_no and t.task_id = o.task_id
+    where t.ctid = o.row
       and (t.wake_event is not null or t.state <> 's' and not t.has_records)
   )
   select array_agg(distinct o.task_id) into v_wake from told o where o.state = 's';

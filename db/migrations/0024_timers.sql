@@ -9,7 +9,7 @@
 --   l  a run whose claim_task lease has ended fails; if the lease was extended the timer is armed for its new end
 create function absurd.fire_timers(p_queue_no integer, p_kind "char", p_limit integer, p_now timestamptz) returns integer
 language plpgsql
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set enable_bitmapscan = off set jit = off
 as $$
 declare
   v_timers tid[];
@@ -26,14 +26,18 @@ begin
     select array_agg(l.timer), array_agg(l.task_id) filter (where l.state = 's' or l.state = 'b' and p_kind = 'w')
     into v_timers, v_tasks
     from (
-      select m.ctid as timer, m.task_id, t.state
-      from absurd.timers m
-      join absurd.tasks t on t.queue_no = m.queue_no and t.task_id = m.task_id
-      where m.queue_no = p_queue_no and m.kind = p_kind and m.due_at <= p_now
-      order by m.due_at, m.task_id
+      select m.timer, m.task_id, t.state
+      from (
+        select m.ctid as timer, m.task_id
+        from absurd.timers m
+        where m.queue_no = p_queue_no and m.kind = p_kind and m.due_at <= p_now
+        order by m.due_at, m.task_id
+        for update skip locked
+      ) m
+      cross join lateral (
+        select t.state from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = m.task_id for no key update skip locked
+      ) t
       limit p_limit
-      for update of m skip locked
-      for no key update of t skip locked
     ) l;
     delete from absurd.timers m where m.ctid = any (v_timers);
     if p_kind = 'e' then
@@ -85,14 +89,18 @@ declare
   v_next  timestamptz;
 begin
   for v_timer in
-    select m.ctid as timer, m.due_at, t.*
-    from absurd.timers m
-    join absurd.tasks t on t.queue_no = m.queue_no and t.task_id = m.task_id
-    where m.queue_no = p_queue_no and m.kind = p_kind and m.due_at <= p_now
-    order by m.due_at, m.task_id
+    select m.timer, t.*
+    from (
+      select m.ctid as timer, m.task_id
+      from absurd.timers m
+      where m.queue_no = p_queue_no and m.kind = p_kind and m.due_at <= p_now
+      order by m.due_at, m.task_id
+      for update skip locked
+    ) m
+    cross join lateral (
+      select t.* from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = m.task_id for no key update skip locked
+    ) t
     limit p_limit + 100
-    for update of m skip locked
-    for no key update of t skip locked
   loop
     exit when v_fired >= p_limit;
     delete from absurd.timers m where m.ctid = v_timer.timer;
@@ -140,7 +148,7 @@ begin
     select o.ctid
     from absurd.timers o
     where o.queue_no = p_queue_no and o.kind = p_kind and o.due_at <= p_now
-      and not exists (select from absurd.tasks t where t.queue_no = o.queue_no and t.task_id = o.task_id)
+      and not exists (select from absurd.tasks t where t.queue_no = o.queue_no and t.task_id = o.task_id offset 0)
     order by o.due_at
     limit p_limit
     for update skip locked));
@@ -155,13 +163,18 @@ as $$
 begin
   with late as (
     delete from absurd.waits w
-    using absurd.tasks t
-    where w.queue_no = p_queue_no and w.task_id = any (p_tasks) and w.timeout_at <= p_now
-      and t.queue_no = p_queue_no and t.task_id = w.task_id and t.wake_event is null
-    returning w.task_id, w.step_name, t.attempt
+    where w.ctid = any (array(
+      select x.row
+      from unnest(p_tasks) u(task_id)
+      cross join lateral (
+        select w.ctid as row from absurd.waits w where w.queue_no = p_queue_no and w.task_id = u.task_id and w.timeout_at <= p_now offset 0
+      ) x
+      where (select t.wake_event from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = u.task_id) is null))
+    returning w.task_id, w.step_name
   )
   insert into absurd.checkpoints as c (recorded_at, task_id, queue_no, attempt, kind, outcome, checkpoint_name)
-  select p_now, l.task_id, p_queue_no, l.attempt, 'e', 't', l.step_name
+  select p_now, l.task_id, p_queue_no, (select t.attempt from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = l.task_id),
+         'e', 't', l.step_name
   from late l
   on conflict (queue_no, task_id, checkpoint_name) do update
     set recorded_at = excluded.recorded_at, attempt = excluded.attempt, kind = excluded.kind, outcome = excluded.outcome, state = excluded.state

@@ -3,11 +3,12 @@
 -- take_ready takes at most p_limit ready rows of the given names, in the order (priority, available_at, task_id) over all
 -- names, locks their tasks, and answers these as row addresses and, in order, as ids; nulls when there is nothing. What others
 -- have locked is passed over, and so are tasks whose cancellation policy is due, which wait for their timer. Only what is taken
--- is locked: with several names, a look without locks first tells how many are to come from each.
+-- is locked: with several names, a look without locks first tells how many are to come from each. The ready row is locked
+-- before its task: where another claim has just taken it, the task, which is that worker's now, is not touched.
 create function absurd.take_ready(p_queue_no integer, p_name_nos integer[], p_limit integer, p_now timestamptz,
   out tasks tid[], out task_ids uuid[])
 language plpgsql
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set enable_bitmapscan = off set jit = off
 as $$
 declare
   v_name_nos integer[] := p_name_nos;
@@ -39,22 +40,23 @@ begin
   into v_ready, tasks, task_ids
   from unnest(v_name_nos, v_counts) u(name_no, count)
   cross join lateral (
-    select r.ctid as ready, t.ctid as task, r.priority, r.available_at, r.task_id
-    from absurd.ready r
-    -- A locking subquery is not merged into the query around it: for each ready row its task is looked up by the whole key,
-    -- whatever the statistics say.
+    select r.ready, t.row as task, r.priority, r.available_at, r.task_id
+    from (
+      select r.ctid as ready, r.priority, r.available_at, r.task_id
+      from absurd.ready r
+      where r.queue_no = p_queue_no and r.name_no = u.name_no and r.available_at <= p_now
+      order by r.priority, r.available_at, r.task_id
+      for update skip locked
+    ) r
     cross join lateral (
-      select t.ctid
+      select t.ctid as row
       from absurd.tasks t
-      where t.queue_no = r.queue_no and t.task_id = r.task_id and t.state = 'p'
+      where t.queue_no = p_queue_no and t.task_id = r.task_id and t.state = 'p'
         and (t.cancellation is null
           or (absurd.policy_deadline(t.cancellation, t.enqueue_at, t.first_started_at, t.revived_at, p_now) <= p_now) is not true)
       for no key update skip locked
     ) t
-    where r.queue_no = p_queue_no and r.name_no = u.name_no and r.available_at <= p_now
-    order by r.priority, r.available_at, r.task_id
     limit u.count
-    for update of r skip locked
   ) l;
   delete from absurd.ready r where r.ctid = any (v_ready);
 end
@@ -70,7 +72,7 @@ returns table (claim_no bigint, task_id uuid, name_no integer, token integer, at
   lost_leases integer, has_records boolean, enqueue_at timestamptz, first_started_at timestamptz, claimed_at timestamptz,
   params jsonb, headers jsonb, retry_strategy jsonb)
 language plpgsql
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set enable_bitmapscan = off set jit = off
 as $$
 #variable_conflict use_column
 declare

@@ -40,7 +40,7 @@ create function absurd.commit_passes(
   p_removed_units integer[], p_removed_names text[], p_resend boolean default false)
 returns table (unit integer, answer text)
 language plpgsql
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set enable_bitmapscan = off set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -52,6 +52,7 @@ declare
   v_waiting  boolean[];
   v_known    boolean[];  -- has_records is set already
   v_answers  text[];
+  v_stored   bigint;
 begin
   select array_agg(h.row order by u.unit), array_agg(h.row is not null order by u.unit), array_agg(h.attempt order by u.unit),
          array_agg(h.has_waits order by u.unit), array_agg(h.has_records order by u.unit),
@@ -75,16 +76,31 @@ begin
 
   if array_position(v_held, true) is not null then
     if cardinality(p_record_units) > 0 then
-      insert into absurd.checkpoints as c (recorded_at, fingerprint, task_id, queue_no, attempt, kind, outcome, checkpoint_name, state)
+      -- Not "on conflict", which costs a second WAL record a row: whoever writes records of a task has locked its row.
+      insert into absurd.checkpoints (recorded_at, fingerprint, task_id, queue_no, attempt, kind, outcome, checkpoint_name, state)
       select coalesce(u.recorded_at, v_now), coalesce(u.fingerprint, 0), p_tasks[u.unit], v_queue_no, v_attempts[u.unit],
              u.kind::"char", u.outcome::"char", u.name, u.state
       from unnest(p_record_units, p_record_names, p_record_kinds, p_record_outcomes, p_record_fingerprints, p_record_times, p_record_states)
         u(unit, name, kind, outcome, fingerprint, recorded_at, state)
       where v_held[u.unit]
-      on conflict (queue_no, task_id, checkpoint_name) do update
-        set recorded_at = excluded.recorded_at, fingerprint = excluded.fingerprint, attempt = excluded.attempt,
-            kind = excluded.kind, outcome = excluded.outcome, state = excluded.state
-        where c.outcome = 'n';
+        and not exists (
+          select from absurd.checkpoints c
+          where c.queue_no = v_queue_no and c.task_id = p_tasks[u.unit] and c.checkpoint_name = u.name
+          offset 0);
+      get diagnostics v_stored = row_count;
+      if v_stored < cardinality(p_record_units) then
+        update absurd.checkpoints c
+        set seq = nextval('absurd.checkpoint_seq'), recorded_at = coalesce(u.recorded_at, v_now), fingerprint = coalesce(u.fingerprint, 0),
+            attempt = v_attempts[u.unit], kind = u.kind::"char", outcome = u.outcome::"char", state = u.state
+        from unnest(p_record_units, p_record_names, p_record_kinds, p_record_outcomes, p_record_fingerprints, p_record_times, p_record_states)
+          u(unit, name, kind, outcome, fingerprint, recorded_at, state)
+        cross join lateral (
+          select x.ctid as row from absurd.checkpoints x
+          where x.queue_no = v_queue_no and x.task_id = p_tasks[u.unit] and x.checkpoint_name = u.name and x.outcome = 'n'
+          offset 0
+        ) x
+        where v_held[u.unit] and c.ctid = x.row;
+      end if;
     end if;
     if cardinality(p_removed_units) > 0 then
       perform absurd.remove_failures(v_queue_no, array_agg(p_tasks[u.unit]), array_agg(u.name))
@@ -119,7 +135,7 @@ as $$
     end order by u.unit)
   from unnest(p_tasks, p_tokens, p_actions, p_held) with ordinality u(task_id, token, action, held, unit)
   left join lateral (
-    select t.state, t.worker_id, t.token from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = u.task_id
+    select t.state, t.worker_id, t.token from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = u.task_id offset 0
   ) t on true
 $$;
 
@@ -146,10 +162,9 @@ begin
   select count(absurd.notify_ended(e.task_id)) into v_told from ended e where e.watched and e.state <> 'r';
 
   if array_position(p_waiting, true) is not null then
-    delete from absurd.waits w
-    using unnest(p_rows, p_tasks, p_actions, p_waiting) u(row, task_id, action, waiting)
-    where u.row is not null and u.waiting and u.action in ('complete', 'fail', 'retry')
-      and w.queue_no = p_queue_no and w.task_id = u.task_id;
+    perform absurd.drop_waits(p_queue_no, array_agg(u.task_id))
+    from unnest(p_rows, p_tasks, p_actions, p_waiting) u(row, task_id, action, waiting)
+    where u.row is not null and u.waiting and u.action in ('complete', 'fail', 'retry');
   end if;
 end
 $$;

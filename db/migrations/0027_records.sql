@@ -6,9 +6,15 @@ returns table (task_id uuid, seq bigint, checkpoint_name text, kind text, outcom
   recorded_at timestamptz, state jsonb)
 language sql stable
 as $$
-  select c.task_id, c.seq, c.checkpoint_name, c.kind::text, c.outcome::text, c.fingerprint, c.attempt, c.recorded_at, c.state
-  from absurd.checkpoints c
-  where c.queue_no = (select q.queue_no from absurd.queues q where q.queue_name = p_queue) and c.task_id = any (p_tasks)
+  select c.*
+  from (select q.queue_no from absurd.queues q where q.queue_name = p_queue) q
+  cross join unnest(p_tasks) u(task_id)
+  cross join lateral (
+    select c.task_id, c.seq, c.checkpoint_name, c.kind::text, c.outcome::text, c.fingerprint, c.attempt, c.recorded_at, c.state
+    from absurd.checkpoints c
+    where c.queue_no = q.queue_no and c.task_id = u.task_id
+    offset 0
+  ) c
   order by c.task_id, c.seq
 $$;
 
@@ -18,10 +24,15 @@ returns table (task_id uuid, seq bigint, checkpoint_name text, kind text, outcom
   recorded_at timestamptz, state jsonb)
 language sql stable
 as $$
-  select c.task_id, c.seq, c.checkpoint_name, c.kind::text, c.outcome::text, c.fingerprint, c.attempt, c.recorded_at, c.state
-  from unnest(p_tasks, p_names) u(task_id, name)
-  join absurd.checkpoints c
-    on c.queue_no = (select q.queue_no from absurd.queues q where q.queue_name = p_queue) and c.task_id = u.task_id and c.checkpoint_name = u.name
+  select c.*
+  from (select q.queue_no from absurd.queues q where q.queue_name = p_queue) q
+  cross join unnest(p_tasks, p_names) u(task_id, name)
+  cross join lateral (
+    select c.task_id, c.seq, c.checkpoint_name, c.kind::text, c.outcome::text, c.fingerprint, c.attempt, c.recorded_at, c.state
+    from absurd.checkpoints c
+    where c.queue_no = q.queue_no and c.task_id = u.task_id and c.checkpoint_name = u.name
+    offset 0
+  ) c
   order by c.task_id, c.seq
 $$;
 
@@ -34,14 +45,25 @@ language sql
 as $$
   with removed as (
     delete from absurd.checkpoints c
-    using unnest(p_tasks, p_names) u(task_id, name)
-    where c.queue_no = p_queue_no and c.task_id = u.task_id and c.checkpoint_name = u.name and c.outcome in ('f', 'F', 'n')
+    where c.ctid = any (array(
+      select x.row
+      from unnest(p_tasks, p_names) u(task_id, name)
+      cross join lateral (
+        select c.ctid as row from absurd.checkpoints c
+        where c.queue_no = p_queue_no and c.task_id = u.task_id and c.checkpoint_name = u.name and c.outcome in ('f', 'F', 'n')
+        offset 0
+      ) x))
     returning c.task_id, c.seq, coalesce(substring(c.checkpoint_name from '^([0-9][0-9.]*)/'), '') as path
   )
   update absurd.checkpoints c
   set outcome = upper(c.outcome::text)::"char"
   from removed r
-  where c.queue_no = p_queue_no and c.task_id = r.task_id and c.seq > r.seq and c.outcome in ('v', 'f', 't')
-    and (r.path = '' or starts_with(c.checkpoint_name, r.path || '/') or starts_with(c.checkpoint_name, r.path || '.'))
-    and not exists (select from unnest(p_tasks, p_names) u(task_id, name) where u.task_id = c.task_id and u.name = c.checkpoint_name)
+  cross join lateral (
+    select x.ctid as row from absurd.checkpoints x
+    where x.queue_no = p_queue_no and x.task_id = r.task_id and x.seq > r.seq and x.outcome in ('v', 'f', 't')
+      and (r.path = '' or starts_with(x.checkpoint_name, r.path || '/') or starts_with(x.checkpoint_name, r.path || '.'))
+      and not exists (select from unnest(p_tasks, p_names) u(task_id, name) where u.task_id = x.task_id and u.name = x.checkpoint_name)
+    offset 0
+  ) x
+  where c.ctid = x.row
 $$;

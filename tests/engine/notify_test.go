@@ -51,4 +51,13 @@ func waitUntil(tb testing.TB, on querier, query string, args ...any) {
 	}
 }
 
+// anHourPasses lets an hour pass for whatever sleeps: times move, since the clock does not.
+func anHourPasses(tb testing.TB, pool *pgxpool.Pool) {
+	tb.Helper()
+	exec(tb, pool, `
+		update absurd.timers set due_at = due_at - interval '1 hour';
+		update absurd.waits set timeout_at = timeout_at - interval '1 hour';
+		update absurd.tasks set available_at = available_at - interval '1 hour' where state in ('s', 'b')`)
+}
+
 func uuidText(id pgtype.UUID) string { return id.String() }
