@@ -1,0 +1,179 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/absurdgen/absurdgen/db"
+)
+
+// measured counts the pages that a connection's calls touch.
+type measured struct {
+	t     *testing.T
+	conn  *pgx.Conn
+	pages map[string]int
+}
+
+// call runs a query and notes the pages that it touched.
+func (m *measured) call(name, query string, args ...any) {
+	m.t.Helper()
+	var text []byte
+	if err := m.conn.QueryRow(m.t.Context(), "explain (analyze, buffers, format json) "+query, args...).Scan(&text); err != nil {
+		m.t.Fatalf("%s: %v", name, err)
+	}
+	var plans []struct {
+		Plan struct {
+			Hit  int `json:"Shared Hit Blocks"`
+			Read int `json:"Shared Read Blocks"`
+		}
+	}
+	if err := json.Unmarshal(text, &plans); err != nil {
+		m.t.Fatal(err)
+	}
+	m.pages[name] = plans[0].Plan.Hit + plans[0].Plan.Read
+}
+
+// round takes ten tasks through everything that the engine does to a task.
+func (m *measured) round(w *worker, n int) {
+	t := m.t
+	key := func(what string) string { return fmt.Sprint(what, " ", n) }
+	m.call("spawn", `select * from absurd.spawn_tasks('q', array_fill('t'::text, '{10}'), array_fill('1'::jsonb, '{10}'), array_fill($1::jsonb, '{10}'))`,
+		raw(`{"priority": -1}`))
+	m.call("spawn with keys", `select * from absurd.spawn_tasks('q', array_fill('t'::text, '{2}'), array_fill('1'::jsonb, '{2}'), array_fill($1::jsonb, '{2}'))`,
+		raw(fmt.Sprintf(`{"priority": 50, "idempotency_key": %q}`, key("key"))))
+	var tasks []pgtype.UUID
+	var tokens []int32
+	commit := func(name, actions string) {
+		t.Helper()
+		m.call(name, `select * from absurd.commit_passes('q', $1, $2, $3, array_fill($4::text, '{10}'), array_fill('1'::jsonb, '{10}'), array_fill(clock_timestamp(), '{10}'),
+			array[1,2], array[$5,$5], array['s','s'], array['v','v'], array[0,0], array[null,null]::timestamptz[], array['1','2']::jsonb[],
+			case when $4 = 'sleep' then array[1,2] end, array['w','w'], array[$5,$5], array[null,null]::timestamptz[], array[3], array['none'])`,
+			w.id, tasks, tokens, actions, key("name"))
+	}
+	claim := func(name string) {
+		t.Helper()
+		m.call(name, `select * from absurd.claim_tasks('q', $1, 10, $2, '{}')`, w.id, w.names)
+		rows, err := m.conn.Query(t.Context(), `select task_id, token from absurd.tasks where worker_id = $1 and state = 'r'`, w.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tasks, tokens = nil, nil
+		var task pgtype.UUID
+		var token int32
+		if _, err := pgx.ForEachRow(rows, []any{&task, &token}, func() error {
+			tasks, tokens = append(tasks, task), append(tokens, token)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if len(tasks) != 10 {
+			t.Fatalf("%s took %d tasks", name, len(tasks))
+		}
+	}
+	claim("claim")
+	commit("record", "record")
+	m.call("load", `select * from absurd.load_records('q', $1)`, tasks)
+	m.call("load named", `select * from absurd.load_named_records('q', $1, array_fill($2::text, '{10}'))`, tasks, key("name"))
+	m.call("suspend", `select * from absurd.commit_passes('q', $1, $2, $3, array_fill('suspend'::text, '{10}'), array_fill(null::jsonb, '{10}'),
+		array_fill(null::timestamptz, '{10}'), null, null, null, null, null, null, null,
+		array[1,2,3,4,5,6,7,8,9,10], array_fill('w'::text, '{10}'), array_fill($4::text, '{10}'), array_fill(null::timestamptz, '{10}'), null, null)`,
+		w.id, tasks, tokens, key("event"))
+	m.call("emit", `select * from absurd.emit_events('q', array[$1::text], array['1'::jsonb])`, key("event"))
+	claim("claim after emit")
+	commit("retry", "retry")
+	claim("claim after retry")
+	m.call("sleep", `select * from absurd.commit_passes('q', $1, $2, $3, array_fill('suspend'::text, '{10}'), array_fill(null::jsonb, '{10}'),
+		array_fill(clock_timestamp() + interval '1 hour', '{10}'), null, null, null, null, null, null, null, null, null, null, null, null, null)`, w.id, tasks, tokens)
+	if _, err := m.conn.Exec(t.Context(), `with woken as (update absurd.tasks set available_at = clock_timestamp() where task_id = any ($1) returning task_id, available_at)
+		update absurd.timers m set due_at = k.available_at from woken k where m.task_id = k.task_id and m.kind = 'w'`, tasks); err != nil {
+		t.Fatal(err)
+	}
+	claim("claim after timers")
+	commit("complete", "complete")
+	m.call("claim nothing", `select * from absurd.claim_tasks('q', $1, 10, '{0}', '{}')`, w.id)
+	m.call("outcome", `select * from absurd.get_outcome('q', $1)`, tasks[0])
+	m.call("watch", `select * from absurd.watch_task('q', $1)`, tasks[0])
+	m.call("sweep", `select * from absurd.sweep(100)`)
+}
+
+// What a call costs must not depend on how much there is beside it, even with the plans that a connection has kept from the
+// time when all tables were empty, and without any statistics.
+func TestHistoryCostsNothing(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	w := newWorker(t, pool)
+	conn, err := pgx.ConnectConfig(t.Context(), pool.Config().ConnConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	for _, table := range []string{"tasks", "ready", "timers", "waits", "checkpoints", "events", "runs", "claims", "idempotency_keys"} {
+		exec(t, pool, `alter table absurd.`+table+` set (autovacuum_enabled = off)`)
+	}
+	m := &measured{t: t, conn: conn}
+	for n := range 7 { // after five a plan is kept
+		m.pages = map[string]int{}
+		m.round(w, n)
+	}
+	before := m.pages
+
+	const finished, sleeping = 20_000, 4_000
+	history(t, w, finished, "complete")
+	history(t, w, sleeping, "suspend")
+	spawn(t, pool, slices.Repeat([]string{`{"priority": 100}`}, 1000)...) // a backlog, after what the rounds spawn
+
+	m.pages = map[string]int{}
+	m.round(w, 7)
+	for name, pages := range m.pages {
+		// A tree that is a level or two higher, and pages that hold other tasks' rows too.
+		if most := 3*before[name] + 60; pages > most {
+			t.Errorf("%s touches %d pages beside %d finished and %d sleeping tasks, and %d without them", name, pages, finished, sleeping, before[name])
+		}
+	}
+}
+
+// history makes n tasks that have ended, or that sleep with a wait, each with a record.
+func history(t *testing.T, w *worker, n int, action string) {
+	t.Helper()
+	const batch = 1000
+	for range n / batch {
+		arg := db.SpawnTasksParams{Queue: "q"}
+		for range batch {
+			arg.Names, arg.Params = append(arg.Names, "t"), append(arg.Params, raw(`1`))
+		}
+		if _, err := w.q.SpawnTasks(t.Context(), w.pool, arg); err != nil {
+			t.Fatal(err)
+		}
+		var passes []pass
+		for i, task := range w.claim(batch) {
+			p := pass{task: task, action: action, payload: `1`, due: hour().Add(time.Duration(i) * time.Second), records: []record{value("a", `1`)}}
+			if action == "suspend" {
+				p.waits = []wait{{"w", "common", time.Time{}}}
+			}
+			passes = append(passes, p)
+		}
+		w.mustCommit(passes...)
+	}
+}
+
+// Claims and completions change no indexed column, so nearly all of them stay on their page and out of the indexes.
+func TestUpdatesAreHeapOnly(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	w := newWorker(t, pool)
+	history(t, w, 5000, "complete")
+	var updates, heapOnly int
+	waitUntil(t, pool, `select n_tup_upd >= 10000 from pg_stat_user_tables where relname = 'tasks'`)
+	if err := pool.QueryRow(t.Context(), `select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relname = 'tasks'`).Scan(&updates, &heapOnly); err != nil {
+		t.Fatal(err)
+	}
+	if heapOnly < updates*8/10 {
+		t.Errorf("%d of %d updates were heap-only", heapOnly, updates)
+	}
+}
