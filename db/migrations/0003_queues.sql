@@ -49,7 +49,7 @@ select t.queue_no, t.task_id, n.task_name, t.params, t.headers, t.retry_strategy
        t.attempt as attempts, coalesce(t.run_id, t.task_id) as last_attempt_run,
        case when t.state = 'c' then t.result end as completed_payload,
        case when t.state = 'x' then t.ended_at end as cancelled_at,
-       t.idempotency_key
+       t.idempotency_key, t.failure
 from absurd.tasks t
 join absurd.task_names n on n.name_no = t.name_no;
 
@@ -180,6 +180,7 @@ as $$ select absurd.create_queue(p_queue_name, 'unpartitioned') $$;
 -- queue's names, and checks no name: what exists must be removable.
 create function absurd.drop_queue(p_queue_name text) returns void
 language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
   v_queue_no integer;

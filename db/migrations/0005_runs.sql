@@ -4,6 +4,9 @@
 --   pending              one ready row with the same priority and available_at
 --   sleeping, blocked    one timer of kind w at available_at (none at infinity), and any waits
 --   anything else        neither
+--
+-- The functions that callers call turn sequential scans, hash joins and merge joins off: a session keeps its plans, and one that
+-- was made while a table was small must not read the whole table when it has grown.
 
 -- find_run says which attempt of which task a run id names; nulls if none. Both never change.
 create function absurd.find_run(p_queue_no integer, p_run_id uuid, out task_id uuid, out attempt integer)

@@ -48,6 +48,7 @@ $$;
 create function absurd.spawn_task(p_queue_name text, p_task_name text, p_params jsonb, p_options jsonb default '{}')
 returns table (task_id uuid, run_id uuid, attempt integer, created boolean)
 language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
 declare

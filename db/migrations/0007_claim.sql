@@ -7,6 +7,7 @@ create function absurd.claim_task(p_queue_name text, p_worker_id text, p_claim_t
 returns table (run_id uuid, task_id uuid, attempt integer, task_name text, params jsonb, retry_strategy jsonb, max_attempts integer,
   headers jsonb, wake_event text, event_payload jsonb)
 language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
 declare
@@ -17,64 +18,69 @@ declare
   v_limit    integer := greatest(coalesce(p_qty, 1), 1);
   v_ends     timestamptz := case when v_timeout > 0 then v_now + make_interval(secs => v_timeout) end;
   v_names    integer[] := array(select n.name_no from absurd.task_names n where n.queue_no = v_queue_no);
+  v_rows     tid[];
   v_taken    uuid[];
+  v_waiting  uuid[];
+  v_task_id  uuid;
 begin
   perform absurd.fire_timers(v_queue_no, 'd', 100, v_now);
   perform absurd.fire_timers(v_queue_no, 'l', v_limit, v_now);
   perform absurd.fire_timers(v_queue_no, 'w', v_limit, v_now);
 
-  select r.task_ids into v_taken from absurd.take_ready(v_queue_no, v_names, v_limit, v_now) r;
+  select r.tasks, r.task_ids into v_rows, v_taken from absurd.take_ready(v_queue_no, v_names, v_limit, v_now) r;
   if v_taken is null then
     return;
   end if;
-  perform absurd.record_timeouts(v_queue_no, v_taken, v_now);
-  if v_ends is not null then
-    insert into absurd.timers (queue_no, kind, due_at, task_id)
-    select v_queue_no, 'l', v_ends, taken.task_id from unnest(v_taken) taken (task_id)
-    on conflict do nothing;
-  end if;
+  v_waiting := array(select t.task_id from absurd.tasks t where t.ctid = any (v_rows) and t.has_waits);
   return query
     with claimed as (
       update absurd.tasks t
       set state = 'r', token = t.token + 1, worker_id = null, claimed_by = v_worker, claim_expires_at = v_ends,
           started_at = v_now, available_at = v_now, first_started_at = coalesce(t.first_started_at, v_now), has_waits = false,
           failure = null
-      from unnest(v_taken) with ordinality taken (task_id, ord)
-      where t.queue_no = v_queue_no and t.task_id = taken.task_id
-      returning taken.ord, t.*
+      where t.ctid = any (v_rows)
+      returning t.*
     )
     select coalesce(c.run_id, c.task_id), c.task_id, c.attempt, n.task_name, c.params, c.retry_strategy, c.max_attempts, c.headers,
            c.wake_event, c.event_payload
     from claimed c
     join absurd.task_names n on n.name_no = c.name_no
-    order by c.ord;
+    order by array_position(v_taken, c.task_id);
+
+  if v_ends is not null then
+    insert into absurd.timers (queue_no, kind, due_at, task_id)
+    select v_queue_no, 'l', v_ends, taken.task_id from unnest(v_taken) taken (task_id)
+    on conflict do nothing;
+  end if;
+  foreach v_task_id in array v_waiting loop
+    perform absurd.end_waits(v_queue_no, v_task_id, v_now);
+  end loop;
 end
 $$;
 
--- record_timeouts ends the waits of tasks that start again. A wait that await_event made and that timed out leaves a record, so that
+-- end_waits ends the waits of a task that starts again. A wait that await_event made and that timed out leaves a record, so that
 -- await_event knows the answer for that step even after another wait has replaced the run's wake_event.
-create function absurd.record_timeouts(p_queue_no integer, p_task_ids uuid[], p_now timestamptz) returns void
+create function absurd.end_waits(p_queue_no integer, p_task_id uuid, p_now timestamptz) returns void
 language plpgsql
 as $$
+declare
+  v_task absurd.tasks;
 begin
+  select t.* into v_task from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = p_task_id;
   with gone as (
     delete from absurd.waits w
-    where w.queue_no = p_queue_no and w.task_id = any (p_task_ids)
-    returning w.task_id, w.step_name, w.event_name, w.timeout_at
-  ), timed_out as (
-    select t.task_id, gone.step_name, t.attempt
-    from gone
-    join absurd.tasks t on t.queue_no = p_queue_no and t.task_id = gone.task_id
-    where gone.timeout_at <= p_now and t.wake_event = gone.event_name
-  ), recorded as (
-    insert into absurd.checkpoints as c (recorded_at, task_id, queue_no, attempt, kind, outcome, checkpoint_name)
-    select p_now, o.task_id, p_queue_no, o.attempt, 'e', 't', o.step_name from timed_out o
-    on conflict (queue_no, task_id, checkpoint_name) do update
-    set seq = excluded.seq, recorded_at = excluded.recorded_at, attempt = excluded.attempt, kind = 'e', outcome = 't'
-    where c.state is null
-    returning c.task_id
+    where w.queue_no = p_queue_no and w.task_id = p_task_id
+    returning w.step_name, w.event_name, w.timeout_at
   )
-  update absurd.tasks t set has_records = true
-  from recorded where t.queue_no = p_queue_no and t.task_id = recorded.task_id and not t.has_records;
+  insert into absurd.checkpoints as c (recorded_at, task_id, queue_no, attempt, kind, outcome, checkpoint_name)
+  select p_now, p_task_id, p_queue_no, v_task.attempt, 'e', 't', g.step_name
+  from gone g
+  where g.timeout_at <= p_now and g.event_name = v_task.wake_event
+  on conflict (queue_no, task_id, checkpoint_name) do update
+  set seq = excluded.seq, recorded_at = excluded.recorded_at, attempt = excluded.attempt, kind = 'e', outcome = 't'
+  where c.state is null;
+  if found and not v_task.has_records then
+    update absurd.tasks t set has_records = true where t.queue_no = p_queue_no and t.task_id = p_task_id;
+  end if;
 end
 $$;

@@ -4,6 +4,7 @@
 -- before anybody took the run over, has completed.
 create function absurd.complete_run(p_queue_name text, p_run_id uuid, p_state jsonb default null) returns void
 language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
   v_queue_no integer := absurd.require_queue(p_queue_name);
@@ -21,6 +22,7 @@ $$;
 -- fail_run fails a running or sleeping run. The next attempt is due at p_retry_at, or by the task's retry strategy.
 create function absurd.fail_run(p_queue_name text, p_run_id uuid, p_reason jsonb, p_retry_at timestamptz default null) returns void
 language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
   v_queue_no integer := absurd.require_queue(p_queue_name);
@@ -38,6 +40,7 @@ $$;
 -- schedule_run puts a running run to sleep until p_wake_at. The same run, the same attempt, goes on then.
 create function absurd.schedule_run(p_queue_name text, p_run_id uuid, p_wake_at timestamptz) returns void
 language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
   v_queue_no integer := absurd.require_queue(p_queue_name);
@@ -75,6 +78,7 @@ $$;
 -- extend_claim lets the lease of a running run end p_extend_by seconds from now, which may be sooner than before.
 create function absurd.extend_claim(p_queue_name text, p_run_id uuid, p_extend_by integer) returns void
 language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
   v_queue_no integer := absurd.require_queue(p_queue_name);

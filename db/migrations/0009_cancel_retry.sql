@@ -3,6 +3,7 @@
 -- cancel_task cancels an open task at once; running code finds out at its next call. A task that has ended is left as it is.
 create function absurd.cancel_task(p_queue_name text, p_task_id uuid) returns void
 language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
   v_queue_no integer := absurd.require_queue(p_queue_name);
@@ -24,6 +25,7 @@ $$;
 create function absurd.retry_task(p_queue_name text, p_task_id uuid, p_options jsonb default '{}')
 returns table (task_id uuid, run_id uuid, attempt integer, created boolean)
 language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
 declare
@@ -72,15 +74,15 @@ $$;
 create function absurd.get_task_result(p_queue_name text, p_task_id uuid)
 returns table (task_id uuid, state text, result jsonb, failure_reason jsonb)
 language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
 declare
   v_queue_no integer := absurd.require_queue(absurd.validate_queue_name(p_queue_name));
 begin
   return query
-    select t.task_id, t.state, t.completed_payload, r.failure_reason
+    select t.task_id, t.state, t.completed_payload, case when t.state = 'failed' then t.failure end
     from absurd.reader_tasks t
-    left join absurd.reader_runs r on t.state = 'failed' and r.queue_no = t.queue_no and r.run_id = t.last_attempt_run
     where t.queue_no = v_queue_no and t.task_id = p_task_id;
 end
 $$;

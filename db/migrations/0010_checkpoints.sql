@@ -6,6 +6,7 @@
 create function absurd.set_task_checkpoint_state(p_queue_name text, p_task_id uuid, p_step_name text, p_state jsonb, p_owner_run uuid,
   p_extend_claim_by integer default null) returns void
 language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
   v_queue_no integer := absurd.require_queue(p_queue_name);
@@ -61,6 +62,7 @@ create function absurd.get_task_checkpoint_state(p_queue_name text, p_task_id uu
   p_include_pending boolean default false)
 returns table (checkpoint_name text, state jsonb, status text, owner_run_id uuid, updated_at timestamptz)
 language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
 declare
@@ -79,6 +81,7 @@ $$;
 create function absurd.get_task_checkpoint_states(p_queue_name text, p_task_id uuid, p_run_id uuid)
 returns table (checkpoint_name text, state jsonb, status text, owner_run_id uuid, updated_at timestamptz)
 language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
 declare

@@ -6,6 +6,7 @@ create function absurd.await_event(p_queue_name text, p_task_id uuid, p_run_id u
   p_timeout integer default null)
 returns table (should_suspend boolean, payload jsonb)
 language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
 declare
@@ -88,6 +89,7 @@ $$;
 -- nothing.
 create function absurd.emit_event(p_queue_name text, p_event_name text, p_payload jsonb default null) returns void
 language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
   perform absurd.check_name('the event name', p_event_name);

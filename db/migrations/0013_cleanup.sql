@@ -21,6 +21,7 @@ $$;
 -- others have locked are left, and what is deleted has ended also under its lock.
 create function absurd.cleanup_tasks(p_queue_name text, p_ttl_seconds integer, p_limit integer default 1000) returns integer
 language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
   v_queue_no integer := absurd.require_queue(p_queue_name);
@@ -29,41 +30,37 @@ declare
   -- A task cannot have ended before it was spawned: the walk stops at ids of that time.
   v_stop     uuid := absurd.uuidv7_floor(greatest(v_before, 'epoch') + interval '1 ms');
   v_stretch  integer := greatest(v_limit, 1000);
-  v_began    uuid := (select q.cleaned_to from absurd.queues q where q.queue_no = v_queue_no);
+  v_lowest   constant uuid := '00000000-0000-0000-0000-000000000000';
+  v_began    uuid := coalesce((select q.cleaned_to from absurd.queues q where q.queue_no = v_queue_no), v_lowest);
   v_from     uuid := v_began;
-  v_seen     integer;
-  v_last     uuid;
+  v_walked   uuid[];
   v_ended    uuid[];
   v_deleted  integer := 0;
 begin
   for v_round in 1 .. 10 loop
-    with stretch as materialized (
+    v_walked := array(
       select t.task_id
       from absurd.tasks t
-      where t.queue_no = v_queue_no and (v_from is null or t.task_id > v_from) and t.task_id < v_stop
+      where t.queue_no = v_queue_no and t.task_id > v_from and t.task_id < v_stop
       order by t.task_id
-      limit v_stretch
-    ), ended as (
+      limit v_stretch);
+    v_ended := array(
       select t.task_id
       from absurd.tasks t
-      where t.queue_no = v_queue_no and t.task_id in (select s.task_id from stretch s)
+      where t.queue_no = v_queue_no and t.task_id > v_from and t.task_id <= v_walked[cardinality(v_walked)]
         and t.state in ('c', 'f', 'x') and t.ended_at < v_before
       order by t.ended_at, t.task_id
       limit v_limit - v_deleted
-      for update skip locked
-    )
-    select (select count(*) from stretch), (select max(s.task_id::text)::uuid from stretch s), coalesce(array_agg(e.task_id), '{}')
-    into v_seen, v_last, v_ended
-    from ended e;
-    perform absurd.delete_tasks(v_queue_no, v_ended);
+      for update skip locked);
+    perform absurd.delete_task(v_queue_no, e.task_id) from unnest(v_ended) e (task_id);
     v_deleted := v_deleted + cardinality(v_ended);
     exit when v_deleted >= v_limit;  -- the stretch may hold more: the next call looks at it again
-    if v_seen = v_stretch then
-      v_from := v_last;
+    if cardinality(v_walked) = v_stretch then
+      v_from := v_walked[v_stretch];
     else
-      v_from := null;
-      exit when v_began is null;  -- once round
-      v_began := null;
+      v_from := v_lowest;
+      exit when v_began = v_lowest;  -- once round
+      v_began := v_lowest;
     end if;
   end loop;
   update absurd.queues q set cleaned_to = v_from where q.queue_no = v_queue_no and q.cleaned_to is distinct from v_from;
@@ -71,19 +68,16 @@ begin
 end
 $$;
 
--- delete_tasks deletes ended tasks with all that belongs to them. Timers that look at a policy or a lease go when they are due.
-create function absurd.delete_tasks(p_queue_no integer, p_task_ids uuid[]) returns void
+-- delete_task deletes an ended task with all that belongs to it. Timers that look at a policy or a lease go when they are due.
+create function absurd.delete_task(p_queue_no integer, p_task_id uuid) returns void
 language plpgsql
 as $$
 begin
-  if p_task_ids = '{}' then
-    return;
-  end if;
-  delete from absurd.waits w where w.queue_no = p_queue_no and w.task_id = any (p_task_ids);
-  delete from absurd.checkpoints c where c.queue_no = p_queue_no and c.task_id = any (p_task_ids);
-  delete from absurd.runs r where r.queue_no = p_queue_no and r.task_id = any (p_task_ids);
-  delete from absurd.idempotency_keys k where k.queue_no = p_queue_no and k.task_id = any (p_task_ids);
-  delete from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = any (p_task_ids);
+  delete from absurd.waits w where w.queue_no = p_queue_no and w.task_id = p_task_id;
+  delete from absurd.checkpoints c where c.queue_no = p_queue_no and c.task_id = p_task_id;
+  delete from absurd.runs r where r.queue_no = p_queue_no and r.task_id = p_task_id;
+  delete from absurd.idempotency_keys k where k.queue_no = p_queue_no and k.task_id = p_task_id;
+  delete from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = p_task_id;
 end
 $$;
 
@@ -91,6 +85,7 @@ $$;
 -- Placeholders, which nobody has emitted, count as old, but stay while somebody waits.
 create function absurd.cleanup_events(p_queue_name text, p_ttl_seconds integer, p_limit integer default 1000) returns integer
 language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
   v_queue_no integer := absurd.require_queue(p_queue_name);
