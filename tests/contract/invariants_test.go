@@ -18,7 +18,7 @@ var invariants = []struct{ says, violations string }{
 		select task_id from {r} where state = 'completed' group by task_id having count(*) > 1`},
 	{"a completed task has a completed run", `
 		select t.task_id from {t} t where t.state = 'completed'
-		and not exists (select from {r} r where r.run_id = t.last_attempt_run and r.state = 'completed' and r.result is not distinct from t.completed_payload)`},
+		and not exists (select from {r} r where r.task_id = t.task_id and r.run_id = t.last_attempt_run and r.state = 'completed' and r.result is not distinct from t.completed_payload)`},
 	{"last_attempt_run is the run with the highest attempt", `
 		select t.task_id from {t} t where t.last_attempt_run is distinct from
 		(select r.run_id from {r} r where r.task_id = t.task_id order by r.attempt desc limit 1)`},
@@ -28,7 +28,7 @@ var invariants = []struct{ says, violations string }{
 		select r.run_id from {r} r where r.state = 'sleeping' and r.available_at = 'infinity'
 		and not exists (select from {w} w join {e} e using (event_name) where w.run_id = r.run_id and e.payload is null)`},
 	{"only sleeping runs wait", `
-		select w.task_id from {w} w where not exists (select from {r} r where r.run_id = w.run_id and r.state = 'sleeping')`},
+		select w.task_id from {w} w where not exists (select from {r} r where r.task_id = w.task_id and r.run_id = w.run_id and r.state = 'sleeping')`},
 
 	{"a pending task has one ready row with its key, and no other task has one", `
 		select t.task_id, t.state, count(y.task_id) from absurd.queues q

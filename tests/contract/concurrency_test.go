@@ -1,0 +1,173 @@
+package contract
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/absurdgen/absurdgen/tests/internal/postgrestest"
+)
+
+// crowd is what the sessions of TestEverythingAtOnce share: ids that they have seen.
+type crowd struct {
+	mu    sync.Mutex
+	tasks []string
+}
+
+// saw remembers a task.
+func (c *crowd) saw(task string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tasks = append(c.tasks, task)
+}
+
+// any is some task that was seen, or an unknown one.
+func (c *crowd) any(random *rand.Rand) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.tasks) == 0 {
+		return "018f3406-9e7b-7000-8000-000000000000"
+	}
+	return c.tasks[random.IntN(len(c.tasks))]
+}
+
+// crowdEvents is the number of event names that the sessions use.
+const crowdEvents = 20
+
+// act does one random thing. It returns errors that no caller should see.
+func (c *crowd) act(s *session, random *rand.Rand) error {
+	one := func(sql string, args ...any) ([]string, error) {
+		rows, err := s.try(sql, args...)
+		var raised *pgconn.PgError
+		if errors.As(err, &raised) && slices.Contains([]string{P0001, "AB001", "AB002"}, raised.Code) {
+			return nil, nil // what came too late, or names a task that has gone
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s %v: %w", sql, args, err)
+		}
+		return rows, nil
+	}
+	event := func() string { return fmt.Sprint("event ", random.IntN(crowdEvents)) }
+	pick := func(values ...any) any { return values[random.IntN(len(values))] }
+
+	switch action := random.IntN(100); {
+	case action < 30:
+		options := pick("{}", `{"max_attempts": 1}`, `{"max_attempts": 3, "retry_strategy": {"kind": "fixed", "base_seconds": 0.02}}`,
+			`{"max_attempts": 2, "cancellation": {"max_duration": 1}}`, `{"cancellation": {"max_delay": 1, "max_duration": 2}}`,
+			fmt.Sprintf(`{"max_attempts": 2, "idempotency_key": "%d"}`, random.IntN(50)))
+		rows, err := one("select task_id from absurd.spawn_task({q}, $1, '{}', $2)", fmt.Sprint("work ", random.IntN(3)), options)
+		for _, task := range rows {
+			c.saw(task)
+		}
+		return err
+	case action < 70:
+		rows, err := one("select task_id || ' ' || run_id from absurd.claim_task({q}, 'w', 1, $1)", 1+random.IntN(5))
+		for _, row := range rows {
+			task, run, _ := strings.Cut(row, " ")
+			if err := c.run(one, random, task, run, event(), pick(nil, 0, 1)); err != nil {
+				return err
+			}
+		}
+		return err
+	case action < 80:
+		_, err := one("select absurd.emit_event({q}, $1, '1')", event())
+		return err
+	case action < 85:
+		_, err := one("select absurd.cancel_task({q}, $1)", c.any(random))
+		return err
+	case action < 92:
+		_, err := one("select absurd.retry_task({q}, $1, $2)", c.any(random), pick("{}", `{"spawn_new": true}`))
+		return err
+	case action < 95:
+		_, err := one("select absurd.cleanup_tasks({q}, 0, 5)")
+		return err
+	case action < 98:
+		_, err := one("select absurd.cleanup_events({q}, 0, 5)")
+		return err
+	default:
+		_, err := one("select absurd.sweep(20)")
+		return err
+	}
+}
+
+// run does what a worker might do with a run that it has claimed.
+func (c *crowd) run(one func(string, ...any) ([]string, error), random *rand.Rand, task, run, event string, timeout any) error {
+	if _, err := one("select absurd.set_task_checkpoint_state({q}, $1, $2, '1', $3, 1)", task, fmt.Sprint("step ", random.IntN(3)), run); err != nil {
+		return err
+	}
+	var err error
+	switch random.IntN(8) {
+	case 0, 1, 2:
+		_, err = one("select absurd.complete_run({q}, $1, '1')", run)
+	case 3:
+		_, err = one("select absurd.fail_run({q}, $1, '{}')", run)
+	case 4:
+		_, err = one("select absurd.schedule_run({q}, $1, absurd.current_time() + interval '20 ms')", run)
+	case 5, 6:
+		_, err = one("select absurd.await_event({q}, $1, $2, $3, $4, $5)", task, run, "await "+event, event, timeout)
+	case 7:
+		_, err = one("select absurd.extend_claim({q}, $1, 1)", run) // and leaves it
+	}
+	return err
+}
+
+// Sixteen sessions do everything at once, for five seconds or as long as CONTRACT_SOAK says. The invariants hold all the time, nobody sees a deadlock, and in the end nothing is left
+// that will never move.
+func TestEverythingAtOnce(t *testing.T) {
+	t.Parallel()
+	length := 5 * time.Second
+	if soak, err := time.ParseDuration(os.Getenv("CONTRACT_SOAK")); err == nil {
+		length = soak
+	}
+	watcher := newSession(t, postgrestest.Start(t), "crowd")
+	watcher.exec("set absurd.fake_now = default")
+	watcher.exec("select absurd.create_queue({q})")
+
+	ctx, cancel := context.WithTimeout(t.Context(), length)
+	defer cancel()
+	var all sync.WaitGroup
+	var acts atomic.Int64
+	c := &crowd{}
+	for i := range 16 {
+		s := watcher.another()
+		s.exec("set absurd.fake_now = default")
+		random := rand.New(rand.NewPCG(1, uint64(i)))
+		all.Go(func() {
+			for ctx.Err() == nil {
+				if err := c.act(s, random); err != nil {
+					t.Error(err)
+					return
+				}
+				acts.Add(1)
+			}
+		})
+	}
+	for often := time.Tick(500 * time.Millisecond); ctx.Err() == nil; <-often {
+		watcher.checkInvariants()
+	}
+	all.Wait()
+	t.Logf("%d acts; tasks: %s", acts.Load(), watcher.one("select string_agg(state || ' ' || n, ', ') from (select state, count(*) n from {t} group by 1 order by 1) x"))
+
+	const unfinished = "select count(*) from {t} where state in ('pending', 'running', 'sleeping')"
+	deadline := time.Now().Add(30 * time.Second)
+	for watcher.one(unfinished) != "0" {
+		if time.Now().After(deadline) {
+			t.Fatalf("nothing moves these: %q", watcher.rows("select t, r from {t} t join {r} r on r.run_id = t.last_attempt_run where t.state in ('pending', 'running', 'sleeping') limit 5"))
+		}
+		for i := range crowdEvents {
+			watcher.exec("select absurd.emit_event({q}, $1)", fmt.Sprint("event ", i))
+		}
+		watcher.exec("select absurd.complete_run({q}, run_id) from absurd.claim_task({q}, 'last', 30, 500)")
+	}
+	watcher.checkInvariants()
+}
