@@ -15,7 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/absurdgen/absurdgen/tests/internal/postgrestest"
+	"github.com/absurdgen/absurdgen/tests/internal/pgtest"
 )
 
 // crowd is what the sessions of TestEverythingAtOnce share: ids that they have seen.
@@ -129,7 +129,8 @@ func TestEverythingAtOnce(t *testing.T) {
 	if soak, err := time.ParseDuration(os.Getenv("CONTRACT_SOAK")); err == nil {
 		length = soak
 	}
-	watcher := newSession(t, postgrestest.Start(t), "crowd")
+	_, dsn := pgtest.Database(t)
+	watcher := newSession(t, dsn, "crowd")
 	watcher.exec("set absurd.fake_now = default")
 	watcher.exec("select absurd.create_queue({q})")
 

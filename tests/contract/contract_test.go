@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/absurdgen/absurdgen/tests/internal/postgrestest"
+	"github.com/absurdgen/absurdgen/tests/internal/pgtest"
 )
 
 // pin is a case: what is pinned, by the line of lines.txt, and how. A case gets a queue of its own, empty, with the clock frozen.
@@ -27,9 +27,11 @@ func pins() []pin {
 	return all
 }
 
+func TestMain(m *testing.M) { os.Exit(pgtest.Run(m)) }
+
 func TestContract(t *testing.T) {
 	t.Parallel()
-	dsn := postgrestest.Start(t)
+	_, dsn := pgtest.Database(t)
 	t.Run("lines", func(t *testing.T) {
 		for i, p := range pins() {
 			t.Run(p.line, func(t *testing.T) {

@@ -1,6 +1,7 @@
 // A TypeScript client and worker on one queue. It prints what it saw as one JSON document.
 //
-// The server is named by the usual PG… variables. The task "remote" is not registered here: somebody else must run it.
+// The server is named by the usual PG… variables. What is not done here must be done by Go: it runs the task "go.ship" on the
+// queue "gophers", emits the event "approved:1", and spawns a task "greet", which is run here.
 import { Absurd, TimeoutError } from "absurd-sdk";
 import pg from "pg";
 
@@ -37,6 +38,13 @@ app.registerTask({ name: "patient", defaultMaxAttempts: 1 }, async (_, ctx) => {
   }
   return { timeouts };
 });
+let greeted;
+const greeting = new Promise((resolve) => { greeted = resolve; });
+app.registerTask({ name: "greet" }, async (params, ctx) => {
+  const text = await once(ctx, "greet", "hello " + params.name);
+  greeted();
+  return { text };
+});
 
 await app.createQueue("interop", { cleanupTtl: "3 days", cleanupLimit: 7 });
 const saw = { policy: await app.getQueuePolicy("interop"), queues: await app.listQueues() };
@@ -48,7 +56,7 @@ const again = await app.spawn("order", { id: "2", cents: 6 }, { idempotencyKey: 
 saw.key = { first: order.created, second: again.created, same: order.taskID === again.taskID };
 
 const waiting = await app.spawn("order", { id: "3", cents: 5 });
-const remote = await app.spawn("remote", { from: "typescript" }, { queue: "elsewhere" });
+const shipped = await app.spawn("go.ship", { id: "7", weight: 3 }, { queue: "gophers" });
 const flaky = await app.spawn("flaky", {});
 const hopeless = await app.spawn("hopeless", {});
 const patient = await app.spawn("patient", {});
@@ -58,12 +66,13 @@ const failed = await result(hopeless);
 saw.hopeless = { state: failed.state, message: failed.failure.message };
 const retried = await app.retryTask(hopeless.taskID);
 saw.retried = { attempt: retried.attempt, created: retried.created, state: (await result(retried)).state };
-await app.emitEvent("approved:1", { extra: 37 });
 saw.order = await result(order);
 await app.cancelTask(waiting.taskID);
 saw.cancelled = (await result(waiting)).state;
 saw.patient = (await result(patient)).state;
-saw.remote = await app.awaitTaskResult(remote.taskID, { queue: "elsewhere", timeout: 60 });
+await app.emitEvent("typescript.said:7", { id: "7", text: "go" }, "gophers");
+saw.shipped = await app.awaitTaskResult(shipped.taskID, { queue: "gophers", timeout: 60 });
+await greeting;
 saw.effects = effects.sort();
 
 await worker.close();

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,9 +12,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 
-	"github.com/absurdgen/absurdgen/tests/internal/postgrestest"
+	"github.com/absurdgen/absurdgen/tests/internal/pgtest"
+	"github.com/absurdgen/absurdgen/workflow"
 )
 
 // install copies the TypeScript peer into a directory of its own and installs its packages there.
@@ -42,52 +43,121 @@ func install(t *testing.T) string {
 	return dir
 }
 
-func TestTypeScriptClient(t *testing.T) {
-	t.Parallel()
-	dir := install(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	conn, err := pgx.Connect(ctx, postgrestest.Start(t))
+type parcel struct {
+	ID     string `json:"id"`
+	Weight int    `json:"weight"`
+}
+
+type statement struct {
+	ID   string `json:"id"`
+	Text string `json:"text"`
+}
+
+type approval struct {
+	ID    string `json:"id"`
+	Extra int    `json:"extra"`
+}
+
+type person struct {
+	Name string `json:"name"`
+}
+
+type greeting struct {
+	Text string `json:"text"`
+}
+
+// What both sides know by name. Go runs label and ship; TypeScript runs greet, awaits approved and emits said.
+var (
+	label    = workflow.NewStep[parcel, string]("go.label")
+	ship     = workflow.NewFlow[parcel, map[string]string]("go.ship", workflow.Queue("gophers"))
+	said     = workflow.NewEvent("typescript.said", func(s statement) string { return s.ID }, workflow.Queue("gophers"))
+	approved = workflow.NewEvent("approved", func(a approval) string { return a.ID }, workflow.Queue("interop"))
+	greet    = workflow.NewFlow[person, greeting]("greet", workflow.Queue("interop"))
+)
+
+// startWorker runs a Go worker on the queue gophers for the length of the test.
+func startWorker(ctx context.Context, t *testing.T, client *workflow.Client) {
+	t.Helper()
+	registry := workflow.NewRegistry()
+	err := registry.Add(
+		label.Bind(func(_ context.Context, p parcel) (string, error) {
+			return fmt.Sprintf("parcel %s, %d kg", p.ID, p.Weight), nil
+		}),
+		ship.Bind(func(ctx workflow.Context, p parcel) (map[string]string, error) {
+			printed, err := label.Do(ctx, p)
+			if err != nil {
+				return nil, err
+			}
+			s, err := said.Await(ctx, p.ID, time.Minute)
+			if err != nil {
+				return nil, err
+			}
+			return map[string]string{"label": printed, "said": s.Text}, nil
+		}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(ctx)
-	if _, err := conn.Exec(ctx, "select absurd.create_queue('elsewhere')"); err != nil {
+	worker, err := workflow.NewWorker(client, registry, workflow.WorkerOptions{})
+	if err != nil {
 		t.Fatal(err)
 	}
+	ctx, stop := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- worker.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("the Go worker: %v", err)
+		}
+	})
+}
 
+func TestMain(m *testing.M) { os.Exit(pgtest.Run(m)) }
+
+// A TypeScript peer and a Go worker on one database: each spawns what the other runs, and events cross both ways.
+func TestTypeScriptClient(t *testing.T) {
+	t.Parallel()
+	dir := install(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	pool, _ := pgtest.Database(t)
+	client := workflow.NewClient(pool, workflow.ClientOptions{})
+	t.Cleanup(client.Close)
+	for _, queue := range []string{"gophers", "interop"} {
+		if err := client.CreateQueue(ctx, queue); err != nil {
+			t.Fatal(err)
+		}
+	}
+	startWorker(ctx, t, client)
+
+	config := pool.Config().ConnConfig
 	peer := exec.CommandContext(ctx, "node", "peer.mjs")
 	peer.Dir = dir
-	peer.Env = append(os.Environ(), "PGHOST="+conn.Config().Host, "PGUSER=postgres", "PGDATABASE=postgres", "PGSSLMODE=disable")
+	peer.Env = append(os.Environ(), "PGHOST="+config.Host, fmt.Sprintf("PGPORT=%d", config.Port), "PGUSER="+config.User, "PGPASSWORD="+config.Password,
+		"PGDATABASE="+config.Database)
 	var out, complaints bytes.Buffer
 	peer.Stdout, peer.Stderr = &out, &complaints
 	if err := peer.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- peer.Wait() }()
-
-	// The peer's task on another queue is run from here, with the same functions.
-	const run = `with claimed as materialized (select run_id, params from absurd.claim_task('elsewhere', 'go'))
-		select count(absurd.complete_run('elsewhere', run_id, jsonb_build_object('ran', params)) is null) from claimed`
-	for done := 0; done == 0; {
-		select {
-		case err := <-ended:
-			t.Fatalf("the TypeScript peer ended early (%v):\n%s", err, &complaints)
-		default:
-		}
-		if err := conn.QueryRow(ctx, run).Scan(&done); err != nil {
-			t.Fatal(err)
-		}
+	if err := approved.Emit(ctx, client, approval{ID: "1", Extra: 37}); err != nil {
+		t.Error(err)
 	}
-	if err := <-ended; err != nil {
+	task, err := greet.Spawn(ctx, client, person{Name: "typescript"})
+	if err != nil {
+		t.Error(err)
+	}
+	if err := peer.Wait(); err != nil {
 		t.Fatalf("the TypeScript peer: %v\n%s", err, &complaints)
+	}
+	if got, err := task.Result(ctx); err != nil || got.Text != "hello typescript" {
+		t.Errorf("the peer greets with %q (%v)", got.Text, err)
 	}
 
 	const want = `{
 		"policy": {"queueName": "interop", "storageMode": "unpartitioned", "partitionLookahead": "28 days", "partitionLookback": "1 day",
 			"cleanupTtl": "3 days", "cleanupLimit": 7, "detachMode": "none", "detachMinAge": "30 days"},
-		"queues": ["elsewhere", "interop"],
+		"queues": ["gophers", "interop"],
 		"key": {"first": true, "second": false, "same": true},
 		"flaky": {"state": "completed", "result": {"value": 7, "tries": 3}},
 		"hopeless": {"state": "failed", "message": "no way"},
@@ -95,14 +165,14 @@ func TestTypeScriptClient(t *testing.T) {
 		"order": {"state": "completed", "result": {"total": 42, "headers": {"trace": "x"}}},
 		"cancelled": "cancelled",
 		"patient": "completed",
-		"remote": {"state": "completed", "result": {"ran": {"from": "typescript"}}},
-		"effects": ["charge 1", "charge 3", "flaky step", "pack 1"]
+		"shipped": {"state": "completed", "result": {"label": "parcel 7, 3 kg", "said": "go"}},
+		"effects": ["charge 1", "charge 3", "flaky step", "greet", "pack 1"]
 	}`
 	if diff := cmp.Diff(decode(t, want), decode(t, out.String())); diff != "" {
 		t.Errorf("what the TypeScript peer saw (-want +got):\n%s", diff)
 	}
 	var packed string
-	if err := conn.QueryRow(ctx, "select payload::text from absurd.e_interop where event_name = 'packed:1'").Scan(&packed); err != nil || packed != `{"total": 42}` {
+	if err := pool.QueryRow(ctx, "select payload::text from absurd.e_interop where event_name = 'packed:1'").Scan(&packed); err != nil || packed != `{"total": 42}` {
 		t.Errorf("the peer's event has payload %s (%v)", packed, err)
 	}
 }
