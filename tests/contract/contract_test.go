@@ -20,7 +20,7 @@ type pin struct {
 func pins() []pin {
 	var all []pin
 	for _, part := range [][]pin{
-		catalogue(), clock(), ids(), queues(), spawning(), claiming(), ending(), suspending(), revoking(), checkpoints(), events(), cleaning(), cron(),
+		catalogue(), clock(), ids(), queues(), spawning(), claiming(), ending(), suspending(), revoking(), checkpoints(), events(), cleaning(), cron(), randomOptions(),
 	} {
 		all = append(all, part...)
 	}
