@@ -62,6 +62,14 @@ func claiming() []pin {
 			s.want(null+"|"+null, "select claimed_by, claim_expires_at from {r} where run_id = $1", run)
 			s.refused("AB001", "cancelled", "select absurd.complete_run({q}, $1)", run)
 		}},
+		{"7.4.2.max_duration_0", func(s *session) {
+			task := s.spawn(`{"cancellation": {"max_duration": 0}}`)
+			s.at(5)
+			s.want(task, claimed, 1)
+			s.at(6)
+			s.want(null, claimed, 1)
+			s.wantStates("cancelled: cancelled", task)
+		}},
 		{"7.4.2.failed_runs_keep_their_state", func(s *session) {
 			task, run := s.running(`{"cancellation": {"max_duration": 10}, "retry_strategy": {"kind": "fixed", "base_seconds": 5}}`)
 			s.exec("select absurd.fail_run({q}, $1, '\"why\"')", run)
