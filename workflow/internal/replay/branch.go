@@ -108,7 +108,6 @@ func (b *Branch) Start(c Call) (*Future, error) {
 	p.ops = append(p.ops, op)
 	if rec, ok := p.take(name); ok {
 		if why := mismatch(rec, op, repeat); why != "" {
-			op.locate()
 			b.Diverge(op, why)
 		}
 		p.serve(op, rec)
@@ -217,6 +216,9 @@ func (b *Branch) parkForever() {
 
 // Diverge ends the pass because the recorded outcome of op cannot be what the code asks for. It does not return.
 func (b *Branch) Diverge(op *Op, why string) {
+	if op.Caller == 0 {
+		op.locate() // what was served has needed no position until now
+	}
 	b.pass.diverge(&Divergence{Name: op.Name, Mismatch: why, Caller: op.Caller})
 	b.parkForever()
 }
