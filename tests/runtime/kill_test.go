@@ -5,7 +5,6 @@ package runtime
 import (
 	"math/rand/v2"
 	"os"
-	"syscall"
 	"testing"
 	"time"
 
@@ -75,13 +74,3 @@ func TestKill(t *testing.T) {
 }
 
 const heldBy = `select count(*) from absurd.tasks t join absurd.workers w using (worker_id) where w.worker_name = $1 and t.state = 'r'`
-
-// crashServer kills a process of the server: all its connections break, and it recovers from its log as after an immediate
-// shutdown. It returns when the server answers again.
-func (r *rig) crashServer() {
-	r.Helper()
-	if err := syscall.Kill(one[int](r, `select pg_backend_pid()`), syscall.SIGKILL); err != nil {
-		r.Fatal(err)
-	}
-	r.eventually("the server answers", func() bool { return r.pool.Ping(r.ctx) == nil })
-}
