@@ -65,7 +65,7 @@ func (c *Client) Close() {
 // CreateQueue creates a queue, unless it is there already.
 func (c *Client) CreateQueue(ctx context.Context, name string) error {
 	if err := store.CreateQueue(ctx, c.pool, name); err != nil {
-		return fmt.Errorf("workflow: queue %q cannot be created: %w", name, err)
+		return fmt.Errorf("workflow: queue %q cannot be created: %w", name, hint(err))
 	}
 	return nil
 }
@@ -149,5 +149,11 @@ func hint(err error) error {
 	if errors.Is(err, db.ErrUnknownQueue) {
 		return fmt.Errorf("%w: create it with Client.CreateQueue", err)
 	}
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == invalidSchemaName {
+		return &db.SchemaError{Status: db.Status{State: db.StateNotInstalled}}
+	}
 	return err
 }
+
+// invalidSchemaName is the SQLSTATE for a function of a schema that does not exist.
+const invalidSchemaName = "3F000"
