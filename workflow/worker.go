@@ -233,7 +233,14 @@ func (w *Worker) join(ctx context.Context, s *session, name string) (_ *claimer,
 func (s *session) retire(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	if err := store.Retire(ctx, s.pool, s.id); err != nil {
-		s.log.Warn("workflow: worker not signed off; its lease ends by itself", "error", err)
+	for attempt := 1; ; attempt++ {
+		err := store.Retire(ctx, s.pool, s.id)
+		if err == nil {
+			return
+		}
+		if !pause(ctx, backoff(attempt)) {
+			s.log.Warn("workflow: worker not signed off; its lease ends by itself", "error", err)
+			return
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -141,4 +142,18 @@ func TestLostCommitAnswer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLostRetireAnswer: the connection breaks when the worker signs off. It signs off all the same: the lease is an hour.
+func TestLostRetireAnswer(t *testing.T) {
+	f := &fault{asked: []byte("absurd.retire_worker")}
+	r := newFaultyRig(t, f)
+	flow := workflow.NewFlow[string, string]("echo")
+	w := r.work(workflow.WorkerOptions{Lease: time.Hour}, flow.Bind(func(_ workflow.Context, in string) (string, error) { return in, nil }))
+	result(r, spawn(r, flow, "x"))
+	w.end()
+	if f.fired.Load() == 0 {
+		t.Error("no answer was lost")
+	}
+	r.nothingLeft()
 }
