@@ -65,7 +65,8 @@ func workInProcess(ctx context.Context, o processOptions) error {
 	defer client.Close()
 	registry := workflow.NewRegistry()
 	process := strconv.Itoa(os.Getpid())
-	if err := registry.Add(slices.Concat(chainBindings(effects{own}, process), handoverBindings(effects{own}, process, true))...); err != nil {
+	world := effects{own}
+	if err := registry.Add(slices.Concat(chainBindings(world, process), handoverBindings(world, process, true), secondTryBindings(world, process, true))...); err != nil {
 		return err
 	}
 	worker, err := workflow.NewWorker(client, registry, workflow.WorkerOptions{
