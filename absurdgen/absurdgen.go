@@ -58,7 +58,7 @@ func Run(ctx context.Context, opts Options) (Result, error) {
 		flags = append(flags, "-tags="+opts.Tags)
 	}
 	clock := stopwatch{last: time.Now(), report: opts.Progress}
-	t, err := load(ctx, dir, patterns, flags, opts.Env)
+	t, err := load(ctx, dir, patterns, flags, opts.Env, emitCodecs)
 	if err != nil {
 		return Result{}, err
 	}
@@ -100,7 +100,7 @@ func generate(t *tree, clock *stopwatch) (*plan, error) {
 	p := &plan{units: units, output: map[string][]byte{}}
 	if len(problems)+len(t.problems) == 0 {
 		for _, u := range units {
-			text, err := emit(u, names[u.pkg.PkgPath])
+			text, err := emit(u, names[u.pkg.PkgPath], t.codecs)
 			if err != nil {
 				return nil, err
 			}

@@ -38,7 +38,7 @@ func TestCorpus(t *testing.T) {
 		}
 		cases[i] = c
 	}
-	f.tree, err = load(t.Context(), f.dir, []string{"./..."}, nil, fixtureEnv())
+	f.tree, err = load(t.Context(), f.dir, []string{"./..."}, nil, fixtureEnv(), true)
 	check(t, err)
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -78,6 +78,7 @@ func (c *corpusCase) run(t *testing.T, f *fixture) {
 		return
 	}
 	vet(t, p)
+	c.withCodecs(t, f)
 	again := c.load(t, f)
 	for _, root := range again.roots {
 		root.own = nil
@@ -93,6 +94,17 @@ func (c *corpusCase) run(t *testing.T, f *fixture) {
 	if len(p.changes) > 0 {
 		t.Errorf("second run, with files in another order: %s is %s", p.changes[0].File, p.changes[0].Kind)
 	}
+}
+
+// withCodecs generates once more with codecs, which must type-check and vet in every case.
+func (c *corpusCase) withCodecs(t *testing.T, f *fixture) {
+	tree := c.load(t, f)
+	tree.codecs = true
+	p, err := generate(tree, nil)
+	if err != nil {
+		t.Fatalf("with codecs: %v", err)
+	}
+	vet(t, p)
 }
 
 func reverse[T any](s []T) {
@@ -116,8 +128,9 @@ func (c *corpusCase) load(t *testing.T, f *fixture) *tree {
 	if *tags != "" {
 		buildFlags = []string{"-tags=" + *tags}
 	}
-	tree, err := load(t.Context(), c.dir, flags.Args(), buildFlags, fixtureEnv())
+	tree, err := load(t.Context(), c.dir, flags.Args(), buildFlags, fixtureEnv(), true)
 	check(t, err)
+	tree.codecs = false
 	return tree
 }
 

@@ -24,12 +24,20 @@ const (
 )
 
 // emit writes the generated file of one package.
-func emit(u *unit, generated map[string]bool) ([]byte, error) {
+func emit(u *unit, generated map[string]bool, withCodecs bool) ([]byte, error) {
 	e := emitter{unit: u}
+	if withCodecs {
+		e.codecs = newCodecs(u, generated)
+	}
 	file := jen.NewFilePathName(u.pkg.PkgPath, u.pkg.name)
 	file.HeaderComment(header)
-	for path, name := range importNamer(u, generated, e.mentioned()) {
-		if own := e.mentioned()[path]; own == name {
+	declared := make([]*jen.Statement, 0, len(u.handles()))
+	for _, h := range u.handles() {
+		declared = append(declared, e.declare(h))
+	}
+	mentioned := e.mentioned()
+	for path, name := range importNamer(u, generated, mentioned) {
+		if own := mentioned[path]; own == name {
 			file.ImportName(path, name)
 		} else {
 			file.ImportAlias(path, name)
@@ -37,13 +45,16 @@ func emit(u *unit, generated map[string]bool) ([]byte, error) {
 	}
 	file.Comment("// A name that is undefined here means that absurdgen and the workflow module differ in version: run \"go generate ./...\".")
 	file.Const().Id("_").Op("=").Qual(runtimePath, abi)
-	for _, h := range u.handles() {
+	for i, h := range u.handles() {
 		file.Line()
 		file.Comment(e.doc(h))
-		file.Var().Id(h.handle).Op("=").Add(e.declare(h))
+		file.Var().Id(h.handle).Op("=").Add(declared[i])
 	}
 	if u.bound() {
 		e.register(file)
+	}
+	if e.codecs != nil {
+		e.codecs.write(file)
 	}
 	var b bytes.Buffer
 	if err := file.Render(&b); err != nil {
@@ -52,7 +63,10 @@ func emit(u *unit, generated map[string]bool) ([]byte, error) {
 	return groupImports(b.Bytes()), nil
 }
 
-type emitter struct{ *unit }
+type emitter struct {
+	*unit
+	codecs *codecs // nil for handles without
+}
 
 // mentioned returns the packages that the file imports, with their names.
 func (e emitter) mentioned() map[string]string {
@@ -69,6 +83,9 @@ func (e emitter) mentioned() map[string]string {
 		if e.hasDuration(h) {
 			into["time"] = "time"
 		}
+	}
+	if e.codecs != nil {
+		e.codecs.mentioned(into)
 	}
 	return into
 }
@@ -131,7 +148,7 @@ func (e emitter) declare(h *handle) *jen.Statement {
 	case "step":
 		name = "NewStep" + suffix
 	case "event":
-		return jen.Qual(runtimePath, "NewEvent").Add(e.arguments(append([]jen.Code{jen.Lit(h.durable), e.keyFunc(h, "e")}, e.options(h)...)))
+		return jen.Qual(runtimePath, "NewEvent").Add(e.arguments(append([]jen.Code{jen.Lit(h.durable), e.keyFunc(h, "e")}, e.options(h)...))).Add(e.codecCall(h))
 	}
 	for _, t := range []types.Type{h.in, h.out} {
 		if t != nil {
@@ -146,7 +163,22 @@ func (e emitter) declare(h *handle) *jen.Statement {
 	if h.d.Verb == "step" && h.key != nil {
 		value.Dot("KeyedBy").Call(e.keyFunc(h, "in"))
 	}
-	return value
+	return value.Add(e.codecCall(h))
+}
+
+// codecCall hands a handle its payloads' codecs, the input's first.
+func (e emitter) codecCall(h *handle) *jen.Statement {
+	call := &jen.Statement{}
+	if e.codecs == nil || h.in == nil && h.out == nil {
+		return call
+	}
+	var args []jen.Code
+	for _, t := range []types.Type{h.in, h.out} {
+		if t != nil {
+			args = append(args, jen.Id(e.codecs.variable(t)))
+		}
+	}
+	return call.Dot("Codecs").Call(args...)
 }
 
 // arguments puts a long list on lines of its own.

@@ -18,7 +18,7 @@ func importNamer(u *unit, generated map[string]bool, mentioned map[string]string
 	names := map[string]string{}
 	taken := map[string]bool{}
 	free := func(name string) bool {
-		return token.IsIdentifier(name) && !jen.IsReservedWord(name) && !taken[name] && !generated[name] && u.types.Scope().Lookup(name) == nil
+		return token.IsIdentifier(name) && !jen.IsReservedWord(name) && !taken[name] && !generated[name] && !slices.Contains(locals, name) && u.types.Scope().Lookup(name) == nil
 	}
 	for _, p := range sortedKeys(mentioned) {
 		own := mentioned[p]

@@ -24,6 +24,9 @@ const runtimePath = "github.com/absurdgen/absurdgen/workflow"
 // imports them yet.
 var needed = []string{runtimePath, "strconv", "time"}
 
+// emitCodecs says whether handles get codecs. The runtime of this version has no place for them yet.
+const emitCodecs = false
+
 // A tree is what the go command said about the packages of a run.
 type tree struct {
 	dir      string // of the run, absolute
@@ -32,6 +35,7 @@ type tree struct {
 	byPath   map[string]*packages.Package
 	rootOf   map[string]*pkg
 	problems []diag.Problem
+	codecs   bool // whether handles get codecs
 }
 
 // A pkg is one package that was named on the command line.
@@ -52,22 +56,26 @@ type source struct {
 // load runs the go command once for all patterns. It asks for export data of everything and for no syntax or types:
 // types of dependencies then come from export data, which costs a fraction of checking them, and the packages
 // themselves are checked by typecheck.go, twice. An overlay would make every export file stale, so there is none.
-func load(ctx context.Context, dir string, patterns, buildFlags, env []string) (*tree, error) {
+func load(ctx context.Context, dir string, patterns, buildFlags, env []string, codecs bool) (*tree, error) {
 	const mode = packages.NeedName | packages.NeedFiles | packages.NeedCompiledGoFiles | packages.NeedImports |
 		packages.NeedDeps | packages.NeedExportFile | packages.NeedModule | packages.NeedTypesSizes
 	cfg := &packages.Config{Context: ctx, Dir: dir, Mode: mode, BuildFlags: buildFlags, Env: env}
-	loaded, err := packages.Load(cfg, append(slices.Clone(patterns), needed...)...)
+	all := append(slices.Clone(patterns), needed...)
+	if codecs {
+		all = append(all, codecPath)
+	}
+	loaded, err := packages.Load(cfg, all...)
 	if err != nil {
 		return nil, fmt.Errorf("absurdgen: %w", err)
 	}
-	t := &tree{dir: dir, fset: token.NewFileSet(), byPath: map[string]*packages.Package{}, rootOf: map[string]*pkg{}}
+	t := &tree{dir: dir, fset: token.NewFileSet(), byPath: map[string]*packages.Package{}, rootOf: map[string]*pkg{}, codecs: codecs}
 	packages.Visit(loaded, func(p *packages.Package) bool {
 		t.byPath[p.PkgPath] = p
 		return true
 	}, nil)
 	slices.SortFunc(loaded, func(a, b *packages.Package) int { return cmp.Compare(a.PkgPath, b.PkgPath) })
 	for _, p := range loaded {
-		if slices.Contains(needed, p.PkgPath) {
+		if slices.Contains(needed, p.PkgPath) || p.PkgPath == codecPath {
 			continue
 		}
 		root := &pkg{Package: p, name: p.Name}

@@ -152,6 +152,9 @@ func (c *Checker) structure(t types.Type, s *types.Struct, at place) {
 			c.add(at, diag.PayloadUnexported, fix, "the field is unexported, so JSON loses it")
 			continue
 		}
+		if tag.String && HowOf(f.Type()) != ByKind && typeName(f.Type()) != "encoding/json.Number" {
+			c.add(at, diag.PayloadTag, "leave the option string out", "encoding/json cannot read the tag option string back on a type with its own marshaler")
+		}
 		if f.Embedded() && tag.Name == "" && len(methodsOf(f.Type())) > 0 && isStruct(f.Type()) {
 			// The methods of two embedded fields hide each other, or else the struct itself had them.
 			c.add(at, diag.PayloadPromoted, "make it a field with a name", "JSON looks through the embedded field and does not call its marshaler")
@@ -194,6 +197,14 @@ func (c *Checker) embedded(f *types.Var, tag Tag, at place) bool {
 		return false
 	}
 	return true
+}
+
+// typeName returns path.Name of a named type, and nothing for others.
+func typeName(t types.Type) string {
+	if named, ok := types.Unalias(t).(*types.Named); ok && named.Obj().Pkg() != nil {
+		return named.Obj().Pkg().Path() + "." + named.Obj().Name()
+	}
+	return ""
 }
 
 func isStruct(t types.Type) bool {

@@ -114,6 +114,30 @@ func (c *Checker) methods(t types.Type, at place) bool {
 	return false
 }
 
+// How is the way in which a type gets into JSON.
+type How int
+
+// The ways.
+const (
+	ByKind How = iota // as encoding/json treats its kind
+	ByJSON            // through MarshalJSON and UnmarshalJSON
+	ByText            // through MarshalText and UnmarshalText
+)
+
+// HowOf returns the way of a type that Check has found nothing wrong with.
+func HowOf(t types.Type) How {
+	if _, ok := types.Unalias(t).(*types.Pointer); ok {
+		return ByKind
+	}
+	switch own := methodsOf(t); {
+	case own.has(marshalJSON):
+		return ByJSON
+	case own.has(marshalText):
+		return ByText
+	}
+	return ByKind
+}
+
 func fieldCount(t types.Type) int {
 	s, ok := t.Underlying().(*types.Struct)
 	if !ok {

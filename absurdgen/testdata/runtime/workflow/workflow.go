@@ -4,6 +4,8 @@ package workflow
 import (
 	"context"
 	"time"
+
+	"github.com/absurdgen/absurdgen/workflow/codec"
 )
 
 const ABI1OrRunGoGenerate = true
@@ -133,3 +135,11 @@ func Go[Out any](ctx Context, f func(Context) (Out, error)) *Future[Out] { retur
 func Sleep(ctx Context, d time.Duration) error                           { return nil }
 func Fail(format string, args ...any) error                              { return nil }
 func IdempotencyKey(ctx context.Context) string                          { return "" }
+
+func (s Step[In, Out]) Codecs(in codec.Codec[In], out codec.Codec[Out]) Step[In, Out] { return s }
+func (s StepIn[In]) Codecs(in codec.Codec[In]) StepIn[In]                             { return s }
+func (s StepOut[Out]) Codecs(out codec.Codec[Out]) StepOut[Out]                       { return s }
+func (f Flow[In, Out]) Codecs(in codec.Codec[In], out codec.Codec[Out]) Flow[In, Out] { return f }
+func (f FlowIn[In]) Codecs(in codec.Codec[In]) FlowIn[In]                             { return f }
+func (f FlowOut[Out]) Codecs(out codec.Codec[Out]) FlowOut[Out]                       { return f }
+func (e Event[T]) Codecs(payload codec.Codec[T]) Event[T]                             { return e }
