@@ -28,8 +28,9 @@ type Options struct {
 
 // A Result is what a run has done or, with Options.Check, would do.
 type Result struct {
-	Changes  []Change // sorted by package
-	Packages int      // with annotations
+	Changes  []Change      // sorted by package, the lock last
+	Shape    []ShapeChange // what is different from the lock
+	Packages int           // with annotations
 	Handles  int
 }
 
@@ -41,7 +42,15 @@ func Help(verb string) (string, error) { return directive.Help(verb) }
 
 // Run generates the code of all packages that the patterns match. Mistakes in the user's code come back as Diagnostics;
 // nothing is written then.
-func Run(ctx context.Context, opts Options) (Result, error) {
+func Run(ctx context.Context, opts Options) (Result, error) { return run(ctx, opts, acceptance{}) }
+
+// Accept is Run, except that the breaking changes of one workflow, step, event or type are written to the lock, with the
+// reason why.
+func Accept(ctx context.Context, opts Options, name, why string) (Result, error) {
+	return run(ctx, opts, acceptance{name, why})
+}
+
+func run(ctx context.Context, opts Options, accept acceptance) (Result, error) {
 	dir, err := filepath.Abs(opts.Dir)
 	if err != nil {
 		return Result{}, err
@@ -63,11 +72,12 @@ func Run(ctx context.Context, opts Options) (Result, error) {
 		return Result{}, err
 	}
 	clock.lap("load")
+	t.accept = accept
 	p, err := generate(t, &clock)
 	if err != nil {
 		return Result{}, err
 	}
-	result := Result{Changes: p.changes, Packages: len(p.units)}
+	result := Result{Changes: p.changes, Shape: p.shapes, Packages: len(p.units)}
 	for _, u := range p.units {
 		result.Handles += len(u.handles())
 	}
@@ -86,6 +96,7 @@ type plan struct {
 	output  map[string][]byte // absurd_gen.go by package
 	after   *checker          // has checked the packages with the output in place
 	changes []Change
+	shapes  []ShapeChange
 }
 
 // generate is everything between load and write.
@@ -119,6 +130,14 @@ func generate(t *tree, clock *stopwatch) (*plan, error) {
 	var foreign []diag.Problem
 	p.changes, foreign = changes(t, p.output)
 	problems = append(append(problems, foreign...), t.problems...)
+	if len(problems) == 0 && t.locked {
+		breaking, err := p.locks(t, t.accept)
+		if err != nil {
+			return nil, err
+		}
+		problems = breaking
+		clock.lap("lock")
+	}
 	if len(problems) > 0 {
 		return nil, resolve(problems, t.fset, t.dir)
 	}

@@ -80,6 +80,7 @@ func (c *corpusCase) run(t *testing.T, f *fixture) {
 	vet(t, p)
 	c.withCodecs(t, f)
 	again := c.load(t, f)
+	again.locked = false
 	for _, root := range again.roots {
 		root.own = nil
 		if text := p.output[root.PkgPath]; text != nil {
@@ -99,7 +100,7 @@ func (c *corpusCase) run(t *testing.T, f *fixture) {
 // withCodecs generates once more with codecs, which must type-check and vet in every case.
 func (c *corpusCase) withCodecs(t *testing.T, f *fixture) {
 	tree := c.load(t, f)
-	tree.codecs = true
+	tree.codecs, tree.locked = true, false
 	p, err := generate(tree, nil)
 	if err != nil {
 		t.Fatalf("with codecs: %v", err)
@@ -147,6 +148,9 @@ func (c *corpusCase) outcome(p *plan, mistakes Diagnostics) []txtar.File {
 	for _, change := range p.changes {
 		if change.Kind != New {
 			fmt.Fprintf(&rest, "%s %s\n", change.Kind, change.File)
+		}
+		if change.File == lockName {
+			files = append(files, txtar.File{Name: "want/" + lockName, Data: back(change.text)})
 		}
 	}
 	for _, u := range p.units {

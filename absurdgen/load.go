@@ -36,6 +36,8 @@ type tree struct {
 	rootOf   map[string]*pkg
 	problems []diag.Problem
 	codecs   bool // whether handles get codecs
+	locked   bool // whether the shape is compared with the modules' locks
+	accept   acceptance
 }
 
 // A pkg is one package that was named on the command line.
@@ -68,7 +70,7 @@ func load(ctx context.Context, dir string, patterns, buildFlags, env []string, c
 	if err != nil {
 		return nil, fmt.Errorf("absurdgen: %w", err)
 	}
-	t := &tree{dir: dir, fset: token.NewFileSet(), byPath: map[string]*packages.Package{}, rootOf: map[string]*pkg{}, codecs: codecs}
+	t := &tree{dir: dir, fset: token.NewFileSet(), byPath: map[string]*packages.Package{}, rootOf: map[string]*pkg{}, codecs: codecs, locked: true}
 	packages.Visit(loaded, func(p *packages.Package) bool {
 		t.byPath[p.PkgPath] = p
 		return true

@@ -64,7 +64,7 @@ func TestRegenerate(t *testing.T) {
 		if diff := cmp.Diff(want, generated(t, dir)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
-		if len(result.Changes) != 1 || result.Changes[0].Kind != Changed {
+		if len(result.Changes) != 1 || result.Changes[0].Kind != Changed || result.Changes[0].File != fileName {
 			t.Errorf("%s: changes are %v", name, result.Changes)
 		}
 	}
@@ -121,7 +121,7 @@ func TestCheckWritesNothing(t *testing.T) {
 	for _, c := range result.Changes {
 		got = append(got, string(c.Kind)+" "+c.File)
 	}
-	if diff := cmp.Diff([]string{"orphaned alone/absurd_gen.go", "orphaned gone/absurd_gen.go", "new p/absurd_gen.go"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"orphaned alone/absurd_gen.go", "orphaned gone/absurd_gen.go", "new p/absurd_gen.go", "new absurd.lock"}, got); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "p", fileName)); err == nil {

@@ -25,6 +25,8 @@ const usage = `absurdgen writes absurd_gen.go beside annotated Go code.
 
 usage:
   absurdgen [flags] [packages]   generate; packages as for the go command, default "."
+  absurdgen accept NAME -why REASON [packages]
+                                 let a change of NAME pass that breaks running tasks
   absurdgen help [verb]          explain directives
   absurdgen version              print the versions of tool and generated code
 
@@ -43,6 +45,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	c := command{stdout: stdout, stderr: stderr}
+	if len(args) > 1 && args[0] == "accept" && !strings.HasPrefix(args[1], "-") {
+		c.accept, args = args[1], args[2:]
+	} else if len(args) > 0 && args[0] == "accept" {
+		fmt.Fprintln(stderr, "absurdgen: accept whose change? write absurdgen accept NAME -why REASON")
+		return exitUsage
+	}
 	flags := flag.NewFlagSet("absurdgen", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
@@ -52,6 +60,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.BoolVar(&c.check, "check", false, "write nothing; fail when a file is new, changed or orphaned")
 	flags.BoolVar(&c.json, "json", false, "print mistakes and changes as one JSON object")
 	flags.BoolVar(&c.verbose, "v", false, "print what was written and how long each stage took")
+	if c.accept != "" {
+		flags.StringVar(&c.why, "why", "", "why no running task is harmed; kept in absurd.lock")
+	}
 	flags.StringVar(&c.tags, "tags", "", "build `tags`, separated by commas")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -60,6 +71,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	c.patterns = flags.Args()
+	if c.accept != "" && strings.TrimSpace(c.why) == "" {
+		fmt.Fprintln(stderr, "absurdgen: accept needs -why REASON")
+		return exitUsage
+	}
 	return c.generate(ctx)
 }
 
@@ -90,6 +105,7 @@ func version() string {
 type command struct {
 	check, json, verbose bool
 	tags                 string
+	accept, why          string // a name whose breaking changes pass, and the reason
 	patterns             []string
 	stdout, stderr       io.Writer
 }
@@ -108,7 +124,13 @@ func (c command) generate(ctx context.Context) int {
 			fmt.Fprintf(c.stderr, "absurdgen: %-10s %6.1f ms\n", stage, float64(took.Microseconds())/1000)
 		}
 	}
-	result, err := absurdgen.Run(ctx, opts)
+	generate := absurdgen.Run
+	if c.accept != "" {
+		generate = func(ctx context.Context, opts absurdgen.Options) (absurdgen.Result, error) {
+			return absurdgen.Accept(ctx, opts, c.accept, c.why)
+		}
+	}
+	result, err := generate(ctx, opts)
 	var mistakes absurdgen.Diagnostics
 	if err != nil && !errors.As(err, &mistakes) {
 		fmt.Fprintln(c.stderr, err)
@@ -128,6 +150,11 @@ func (c command) printText(result absurdgen.Result, mistakes absurdgen.Diagnosti
 	if len(mistakes) > 0 {
 		fmt.Fprintln(c.stderr, mistakes)
 		return exitWrong
+	}
+	for _, change := range result.Shape {
+		if c.verbose || change.Class == "review" {
+			fmt.Fprintf(c.stderr, "absurd.lock: %s\n", change)
+		}
 	}
 	for _, change := range result.Changes {
 		switch {
@@ -158,14 +185,18 @@ func (c command) command() string {
 
 func (c command) printJSON(result absurdgen.Result, mistakes absurdgen.Diagnostics) int {
 	out := struct {
-		Diagnostics absurdgen.Diagnostics `json:"diagnostics"`
-		Changes     []absurdgen.Change    `json:"changes"`
-	}{mistakes, result.Changes}
+		Diagnostics absurdgen.Diagnostics   `json:"diagnostics"`
+		Changes     []absurdgen.Change      `json:"changes"`
+		Shape       []absurdgen.ShapeChange `json:"shape"`
+	}{mistakes, result.Changes, result.Shape}
 	if out.Diagnostics == nil {
 		out.Diagnostics = absurdgen.Diagnostics{}
 	}
 	if out.Changes == nil {
 		out.Changes = []absurdgen.Change{}
+	}
+	if out.Shape == nil {
+		out.Shape = []absurdgen.ShapeChange{}
 	}
 	enc := json.NewEncoder(c.stdout)
 	enc.SetIndent("", "  ")

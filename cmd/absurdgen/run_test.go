@@ -55,7 +55,7 @@ const (
 func TestGenerateAndCheck(t *testing.T) {
 	dir := project(t, map[string]string{"shop.go": good})
 	code, _, stderr := absurd(t, "-check", "./...")
-	if want := "absurd_gen.go: new\ngenerated code is not up to date; run:\n\tgo tool absurdgen ./...\n"; code != exitWrong || stderr != want {
+	if want := "absurd_gen.go: new\nabsurd.lock: new\ngenerated code is not up to date; run:\n\tgo tool absurdgen ./...\n"; code != exitWrong || stderr != want {
 		t.Errorf("-check before: exit %d, stderr %q, want %q", code, stderr, want)
 	}
 	if code, stdout, stderr := absurd(t, "./..."); code != exitOK || stdout+stderr != "" {
@@ -101,6 +101,18 @@ func TestJSONOfChanges(t *testing.T) {
     {
       "file": "absurd_gen.go",
       "kind": "new"
+    },
+    {
+      "file": "absurd.lock",
+      "kind": "new"
+    }
+  ],
+  "shape": [
+    {
+      "class": "safe",
+      "kind": "step",
+      "name": "shop.charge",
+      "what": "is new"
     }
   ]
 }
@@ -113,9 +125,40 @@ func TestJSONOfChanges(t *testing.T) {
 func TestVerbose(t *testing.T) {
 	project(t, map[string]string{"shop.go": good})
 	code, _, stderr := absurd(t, "-v")
-	for _, want := range []string{"load ", "self-check ", "write ", "absurd_gen.go: new", "1 handles in 1 packages, 1 files differ"} {
+	for _, want := range []string{"load ", "self-check ", "write ", "absurd_gen.go: new", "absurd.lock: new", "absurd.lock: safe: step shop.charge is new", "1 handles in 1 packages, 2 files differ"} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("exit %d, -v does not print %q:\n%s", code, want, stderr)
+		}
+	}
+}
+
+func TestAccept(t *testing.T) {
+	dir := project(t, map[string]string{"shop.go": good})
+	if code, stdout, stderr := absurd(t); code != exitOK {
+		t.Fatalf("exit %d: %s", code, stdout+stderr)
+	}
+	renamed := strings.Replace(good, "absurd:step", "absurd:step name=shop.pay", 1)
+	if err := os.WriteFile(filepath.Join(dir, "shop.go"), []byte(renamed), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const want = "absurd.lock: step shop.charge: is gone, which breaks tasks that are running [lock-breaking]\n" +
+		"\tadd name=shop.charge where it went, or run: absurdgen accept shop.charge -why REASON\n"
+	if code, _, stderr := absurd(t); code != exitWrong || stderr != want {
+		t.Errorf("a rename: exit %d, stderr %q, want %q", code, stderr, want)
+	}
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"accept"}, exitUsage, "accept whose change?"},
+		{[]string{"accept", "shop.charge"}, exitUsage, "accept needs -why REASON"},
+		{[]string{"accept", "shop.charge", "-why", "nothing is deployed"}, exitOK, ""},
+		{[]string{"accept", "shop.charge", "-why", "again"}, exitWrong, "nothing to accept"},
+		{[]string{"-check"}, exitOK, ""},
+	} {
+		if code, stdout, stderr := absurd(t, c.args...); code != c.code || !strings.Contains(stderr, c.want) || stdout != "" {
+			t.Errorf("absurdgen %q: exit %d, want %d; stderr %q lacks %q", c.args, code, c.code, stderr, c.want)
 		}
 	}
 }

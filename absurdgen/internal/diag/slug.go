@@ -98,3 +98,9 @@ const (
 	PayloadTag        Slug = "payload-tag"        // a json tag that encoding/json ignores
 	PayloadUnresolved Slug = "payload-unresolved" // a payload built from names that are generated here
 )
+
+// The shape lock.
+const (
+	LockSyntax   Slug = "lock-syntax"   // absurd.lock cannot be read
+	LockBreaking Slug = "lock-breaking" // a change that running tasks would not survive
+)

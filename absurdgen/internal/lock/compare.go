@@ -1,0 +1,186 @@
+package lock
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Class is what a change means for tasks that were started before it.
+type Class string
+
+// The classes, from harmless to harmful.
+const (
+	Safe     Class = "safe"
+	Review   Class = "review"
+	Breaking Class = "breaking"
+)
+
+// A Change is one difference between two locks.
+type Change struct {
+	Class Class
+	Kind  string // of the entry
+	Name  string // of the entry
+	What  string
+}
+
+// Changed is the kind of an operation that asks workflow.Changed. Its children are two blocks, New and Old.
+const (
+	Changed = "changed"
+	New     = "new"
+	Old     = "old"
+)
+
+// Compare lists what is different in next. Acceptances are left out.
+func Compare(old, next *File) []Change {
+	var all []Change
+	for i := range next.Entries {
+		e := &next.Entries[i]
+		if e.Kind == "accepted" {
+			continue
+		}
+		if before := old.Find(e.Kind, e.Name); before != nil {
+			all = append(all, before.compare(e)...)
+		} else {
+			all = append(all, Change{Safe, e.Kind, e.Name, "is new"})
+		}
+	}
+	for i := range old.Entries {
+		e := &old.Entries[i]
+		if e.Kind == "accepted" || next.Find(e.Kind, e.Name) != nil {
+			continue
+		}
+		class := Breaking
+		if e.Kind == "type" {
+			class = Safe // whoever used it has changed too
+		}
+		all = append(all, Change{class, e.Kind, e.Name, "is gone"})
+	}
+	return all
+}
+
+func (e *Entry) compare(next *Entry) (all []Change) {
+	add := func(class Class, what string, args ...any) {
+		all = append(all, Change{class, e.Kind, e.Name, fmt.Sprintf(what, args...)})
+	}
+	keys := map[string]bool{}
+	for _, a := range slices.Concat(e.Attrs, next.Attrs) {
+		if keys[a.Key] {
+			continue
+		}
+		keys[a.Key] = true
+		switch before, after := e.Attr(a.Key), next.Attr(a.Key); {
+		case before == after:
+		case before == "" && a.Key == "key":
+			add(Review, "has a key now, %s", after)
+		case before == "":
+			add(Breaking, "has %s=%s now", a.Key, after)
+		case after == "":
+			add(Breaking, "has no %s any more; it was %s", a.Key, before)
+		default:
+			add(Breaking, "has %s=%s now; it was %s", a.Key, after, before)
+		}
+	}
+	switch e.Kind {
+	case "type":
+		compareFields(e.Ops, next.Ops, add)
+	case "workflow":
+		compareOps(e.Ops, withoutNew(next.Ops), "", add)
+		if len(all) == 0 && !slices.EqualFunc(e.Ops, next.Ops, equal) {
+			add(Safe, "has a change that workflow.Changed guards")
+		}
+	}
+	return all
+}
+
+type adder func(class Class, what string, args ...any)
+
+func compareFields(old, next []Op, add adder) {
+	find := func(ops []Op, kind string) *Op {
+		for i := range ops {
+			if ops[i].Kind == kind {
+				return &ops[i]
+			}
+		}
+		return nil
+	}
+	for _, f := range next {
+		switch before := find(old, f.Kind); {
+		case before == nil:
+			add(Safe, "has the new field %s", f.Kind)
+		case before.Name != f.Name:
+			add(Breaking, "has the field %s as %s now; it was %s", f.Kind, f.Name, before.Name)
+		}
+	}
+	for _, f := range old {
+		if find(next, f.Kind) == nil {
+			add(Breaking, "has no field %s any more", f.Kind)
+		}
+	}
+}
+
+// withoutNew is what an old task sees of a workflow: where workflow.Changed is asked, it is false.
+func withoutNew(ops []Op) (out []Op) {
+	for _, op := range ops {
+		if op.Kind == Changed {
+			for _, block := range op.Ops {
+				if block.Kind == Old {
+					out = append(out, withoutNew(block.Ops)...)
+				}
+			}
+			continue
+		}
+		op.Ops = withoutNew(op.Ops)
+		out = append(out, op)
+	}
+	return out
+}
+
+// compareOps walks two sequences as replay would. path names the block they are in; it is empty for the workflow's body.
+func compareOps(old, next []Op, path string, add adder) {
+	old = withoutNew(old)
+	where := ""
+	if path != "" {
+		where = " in " + path
+	}
+	for i := range max(len(old), len(next)) {
+		switch {
+		case i >= len(old) && path == "":
+			add(Safe, "goes on with %s", next[i])
+		case i >= len(old):
+			add(Review, "goes on with %s%s", next[i], where)
+		case i >= len(next):
+			add(Breaking, "has no %s any more%s", old[i], where)
+		case old[i].String() == next[i].String():
+			inside := old[i].String()
+			if path != "" {
+				inside = path + ", " + inside
+			}
+			compareOps(old[i].Ops, next[i].Ops, inside, add)
+		case old[i].Kind == "loop" && next[i].Kind == "map":
+			add(Review, "has a map where it had a loop%s", where)
+		case contains(next[i+1:], old[i]) && !contains(old[i+1:], next[i]):
+			add(Breaking, "has %s before %s%s", next[i], old[i], where)
+			return
+		case contains(next[i+1:], old[i]):
+			add(Breaking, "has %s and %s in another order%s", old[i], next[i], where)
+			return
+		case contains(old[i+1:], next[i]):
+			add(Breaking, "has no %s any more before %s%s", old[i], next[i], where)
+			return
+		default:
+			add(Breaking, "has %s where it had %s%s", next[i], old[i], where)
+			return
+		}
+	}
+}
+
+func contains(ops []Op, want Op) bool {
+	return slices.ContainsFunc(ops, func(op Op) bool { return op.String() == want.String() })
+}
+
+func equal(a, b Op) bool {
+	return a.Kind == b.Kind && a.Name == b.Name && slices.EqualFunc(a.Ops, b.Ops, equal)
+}
+
+func (op Op) String() string { return strings.TrimSpace(op.Kind + " " + op.Name) }
