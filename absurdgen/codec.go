@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/absurdgen/absurdgen/absurdgen/internal/directive"
 	"github.com/absurdgen/absurdgen/absurdgen/internal/payload"
 	"github.com/dave/jennifer/jen"
 	"golang.org/x/tools/go/types/typeutil"
@@ -79,9 +80,9 @@ func (c *codecs) isFree(name string) bool {
 // ident is a readable word for a type.
 func (c *codecs) ident(t types.Type) string {
 	named := func(obj *types.TypeName, args *types.TypeList) string {
-		name := raise(obj.Name())
+		name := directive.Raise(obj.Name())
 		if obj.Pkg() != nil && obj.Pkg() != c.unit.types {
-			name = raise(obj.Pkg().Name()) + name
+			name = directive.Raise(obj.Pkg().Name()) + name
 		}
 		for arg := range args.Types() {
 			name += c.ident(arg)
@@ -94,7 +95,7 @@ func (c *codecs) ident(t types.Type) string {
 	case *types.Named:
 		return named(t.Obj(), t.TypeArgs())
 	case *types.Basic:
-		return raise(t.Name())
+		return directive.Raise(t.Name())
 	case *types.Pointer:
 		return "Ptr" + c.ident(t.Elem())
 	case *types.Slice:
@@ -122,7 +123,7 @@ const (
 )
 
 func (c *codecs) form(t types.Type) form {
-	switch typeName(t) {
+	switch payload.TypeName(t) {
 	case "time.Time":
 		return formTime
 	case "encoding/json.Number":
@@ -232,22 +233,13 @@ func (c *codecs) nameable(t types.Type) bool {
 
 // importable applies the rule for internal packages.
 func importable(path, from string) bool {
-	for i := len(path); i >= 0; i = strings.LastIndex(path[:i], "/") {
-		if i == 0 || i > len(path) {
-			break
-		}
-		dir, last := "", path[:i]
-		if j := strings.LastIndex(path[:i], "/"); j >= 0 {
-			dir, last = path[:j], path[j+1:i]
-		}
-		if last == "internal" {
-			return from == dir || dir != "" && strings.HasPrefix(from, dir+"/")
-		}
-		if strings.LastIndex(path[:i], "/") < 0 {
-			break
-		}
+	whole := "/" + path + "/"
+	i := strings.LastIndex(whole, "/internal/")
+	if i < 0 {
+		return true
 	}
-	return true
+	parent := strings.TrimPrefix(whole[:i], "/")
+	return parent != "" && (from == parent || strings.HasPrefix(from, parent+"/"))
 }
 
 // mentioned adds the packages that the codecs import. It walks the types that write will reach.

@@ -59,7 +59,7 @@ func compact(v any) string {
 type object = map[string]any
 
 func (s *jsonShape) of(t types.Type) object {
-	switch typeName(t) {
+	switch payload.TypeName(t) {
 	case "time.Time":
 		return object{"type": "string", "format": "date-time"}
 	case "encoding/json.Number":
@@ -69,9 +69,9 @@ func (s *jsonShape) of(t types.Type) object {
 	}
 	switch payload.HowOf(t) {
 	case payload.ByJSON:
-		return object{"$comment": typeName(t)}
+		return object{"$comment": payload.TypeName(t)}
 	case payload.ByText:
-		return object{"type": "string", "$comment": typeName(t)}
+		return object{"type": "string", "$comment": payload.TypeName(t)}
 	}
 	switch u := t.Underlying().(type) {
 	case *types.Basic:

@@ -20,7 +20,7 @@ func TestCodecs(t *testing.T) {
 	const name = "codecs_gen.go"
 	dir, err := filepath.Abs("../workflow/codec/internal/codectest")
 	check(t, err)
-	tree, err := load(t.Context(), dir, []string{"."}, nil, nil, true)
+	tree, err := load(t.Context(), dir, []string{"."}, nil, nil, settings{codecs: true})
 	check(t, err)
 	root := tree.roots[0]
 	root.sources = slices.DeleteFunc(root.sources, func(s source) bool { return filepath.Base(s.path) == name })

@@ -38,7 +38,7 @@ func TestCorpus(t *testing.T) {
 		}
 		cases[i] = c
 	}
-	f.tree, err = load(t.Context(), f.dir, []string{"./..."}, nil, fixtureEnv(), true)
+	f.tree, err = load(t.Context(), f.dir, []string{"./..."}, nil, fixtureEnv(), settings{codecs: true, locked: true})
 	check(t, err)
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -129,7 +129,7 @@ func (c *corpusCase) load(t *testing.T, f *fixture) *tree {
 	if *tags != "" {
 		buildFlags = []string{"-tags=" + *tags}
 	}
-	tree, err := load(t.Context(), c.dir, flags.Args(), buildFlags, fixtureEnv(), true)
+	tree, err := load(t.Context(), c.dir, flags.Args(), buildFlags, fixtureEnv(), settings{codecs: true, locked: true})
 	check(t, err)
 	tree.codecs = false
 	return tree

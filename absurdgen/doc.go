@@ -17,8 +17,12 @@
 //   - typecheck checks the packages as if absurd_gen.go were empty, and drops the errors that only say that those
 //     names are missing;
 //   - shape, names and keypath check every annotated declaration and build the model;
-//   - emit writes the model as Go code into memory, and the packages are type-checked again with it;
+//   - emit writes the model as Go code into memory, with codec for the payloads, and the packages are type-checked again with
+//     it;
 //   - write puts changed files in place and removes those of ours that are no longer produced.
+//
+// Between the last two, operations and lockfile hold what each workflow does durably against the module's absurd.lock, and
+// refuse a change that running tasks would not survive.
 //
 // All mistakes are reported at once, and nothing is written when there is one. The output holds no version, time or path,
 // so the same input gives the same bytes, whatever state the old output is in.

@@ -17,16 +17,6 @@ import (
 	"golang.org/x/tools/go/packages"
 )
 
-// runtimePath is the package that generated code is written against.
-const runtimePath = "github.com/absurdgen/absurdgen/workflow"
-
-// needed are the packages that generated code imports beside those of the payloads. They are loaded even when no package
-// imports them yet.
-var needed = []string{runtimePath, "strconv", "time"}
-
-// emitCodecs says whether handles get codecs. The runtime of this version has no place for them yet.
-const emitCodecs = false
-
 // A tree is what the go command said about the packages of a run.
 type tree struct {
 	dir      string // of the run, absolute
@@ -35,9 +25,14 @@ type tree struct {
 	byPath   map[string]*packages.Package
 	rootOf   map[string]*pkg
 	problems []diag.Problem
-	codecs   bool // whether handles get codecs
-	locked   bool // whether the shape is compared with the modules' locks
-	accept   acceptance
+	settings
+}
+
+// settings say what is made of the packages.
+type settings struct {
+	codecs bool       // whether handles get codecs
+	locked bool       // whether the shape is compared with the modules' locks
+	accept acceptance // a breaking change that may pass
 }
 
 // A pkg is one package that was named on the command line.
@@ -58,19 +53,19 @@ type source struct {
 // load runs the go command once for all patterns. It asks for export data of everything and for no syntax or types:
 // types of dependencies then come from export data, which costs a fraction of checking them, and the packages
 // themselves are checked by typecheck.go, twice. An overlay would make every export file stale, so there is none.
-func load(ctx context.Context, dir string, patterns, buildFlags, env []string, codecs bool) (*tree, error) {
+func load(ctx context.Context, dir string, patterns, buildFlags, env []string, s settings) (*tree, error) {
 	const mode = packages.NeedName | packages.NeedFiles | packages.NeedCompiledGoFiles | packages.NeedImports |
 		packages.NeedDeps | packages.NeedExportFile | packages.NeedModule | packages.NeedTypesSizes
 	cfg := &packages.Config{Context: ctx, Dir: dir, Mode: mode, BuildFlags: buildFlags, Env: env}
 	all := append(slices.Clone(patterns), needed...)
-	if codecs {
+	if s.codecs {
 		all = append(all, codecPath)
 	}
 	loaded, err := packages.Load(cfg, all...)
 	if err != nil {
 		return nil, fmt.Errorf("absurdgen: %w", err)
 	}
-	t := &tree{dir: dir, fset: token.NewFileSet(), byPath: map[string]*packages.Package{}, rootOf: map[string]*pkg{}, codecs: codecs, locked: true}
+	t := &tree{dir: dir, fset: token.NewFileSet(), byPath: map[string]*packages.Package{}, rootOf: map[string]*pkg{}, settings: s}
 	packages.Visit(loaded, func(p *packages.Package) bool {
 		t.byPath[p.PkgPath] = p
 		return true

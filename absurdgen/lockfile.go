@@ -250,7 +250,7 @@ func wireType(t types.Type) string {
 	}
 	switch u := t.Underlying().(type) {
 	case *types.Basic:
-		if typeName(t) == "encoding/json.Number" {
+		if payload.TypeName(t) == "encoding/json.Number" {
 			return full
 		}
 		return u.Name()

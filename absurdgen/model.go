@@ -2,8 +2,11 @@ package absurdgen
 
 import (
 	"go/types"
+	"slices"
 
+	"github.com/absurdgen/absurdgen/absurdgen/internal/diag"
 	"github.com/absurdgen/absurdgen/absurdgen/internal/directive"
+	"github.com/absurdgen/absurdgen/absurdgen/internal/payload"
 )
 
 // A unit is one package's share of the model: all that emit needs to know.
@@ -45,3 +48,62 @@ func (u *unit) handles() []*handle {
 
 // bound reports whether the package has anything to register.
 func (u *unit) bound() bool { return len(u.steps)+len(u.flows) > 0 }
+
+// model type-checks the annotated packages as if absurd_gen.go were empty, and builds their units.
+func model(t *tree, decls []*decl, names map[string]map[string]bool) (units []*unit, c *checker, problems []diag.Problem) {
+	annotated := map[string]bool{}
+	byPackage := map[string][]*decl{}
+	for _, d := range decls {
+		annotated[d.pkg.PkgPath] = true
+		byPackage[d.pkg.PkgPath] = append(byPackage[d.pkg.PkgPath], d)
+	}
+	c = newChecker(t, annotated)
+	payloads := &payload.Checker{Local: func(p *types.Package) bool { return t.rootOf[p.Path()] != nil }}
+	for _, p := range t.roots {
+		if !annotated[p.PkgPath] {
+			continue
+		}
+		checked := c.check(p)
+		outside := func(err types.Error) bool {
+			return insideBody(checked.files, err.Pos) || c.explained(checked, err, names)
+		}
+		broken := c.typeErrors(checked, outside)
+		problems = append(problems, broken...)
+		problems = append(problems, checkHandles(byPackage[p.PkgPath], checked)...)
+		problems = append(problems, checkReserved(names[p.PkgPath], checked)...)
+		u := &unit{pkg: p, types: checked.types}
+		s := shapes{pkg: checked.types, payloads: payloads}
+		for _, d := range byPackage[p.PkgPath] {
+			h := s.check(d)
+			if h == nil {
+				continue
+			}
+			key, wrong := resolveKey(h, checked.types)
+			if wrong != nil {
+				problems = append(problems, *wrong)
+				continue
+			}
+			h.key = key
+			switch d.d.Verb {
+			case "step":
+				u.steps = append(u.steps, h)
+			case "workflow":
+				u.flows = append(u.flows, h)
+			case "event":
+				u.events = append(u.events, h)
+			}
+		}
+		problems = append(problems, slices.DeleteFunc(s.problems, func(p diag.Problem) bool {
+			// A type that is unknown because of an error that is reported is not also unresolved.
+			return p.Slug == diag.PayloadUnresolved && len(broken)+len(t.problems) > 0
+		})...)
+		sortHandles(u.steps)
+		sortHandles(u.flows)
+		sortHandles(u.events)
+		problems = append(problems, checkDeps(u)...)
+		problems = append(problems, checkQueues(u)...)
+		units = append(units, u)
+	}
+	problems = append(problems, checkDurable(units)...)
+	return units, c, append(problems, c.runtimeProblems(decls)...)
+}

@@ -6,8 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/absurdgen/absurdgen/absurdgen/internal/diag"
 	"github.com/absurdgen/absurdgen/absurdgen/internal/directive"
@@ -25,7 +23,7 @@ func handleName(d *decl) string {
 		return as
 	}
 	name := d.name().Name
-	raised := raise(name)
+	raised := directive.Raise(name)
 	switch {
 	case !token.IsExported(raised):
 		return ""
@@ -49,15 +47,10 @@ func (d *decl) as() string {
 	return ""
 }
 
-func raise(name string) string {
-	r, n := utf8.DecodeRuneInString(name)
-	return string(unicode.ToUpper(r)) + name[n:]
-}
-
 // suggested is an as= that is likely to be free.
 func (d *decl) suggested() string {
 	suffix := map[string]string{"workflow": "Flow", "step": "Step", "event": "Event"}[d.d.Verb]
-	name := raise(strings.TrimLeft(d.name().Name, "_"))
+	name := directive.Raise(strings.TrimLeft(d.name().Name, "_"))
 	if !token.IsExported(name) {
 		return suffix
 	}
@@ -160,7 +153,7 @@ func checkDeps(u *unit) (problems []diag.Problem) {
 		if h.receiver == nil {
 			continue
 		}
-		field := raise(h.receiver.Obj().Name())
+		field := directive.Raise(h.receiver.Obj().Name())
 		pos := h.fn.Recv.List[0].Type.Pos()
 		if !token.IsExported(field) {
 			problems = append(problems, h.problem(pos, diag.DepsField, "rename the type", "the receiver %s gives no exported field name for Deps", h.receiver.Obj().Name()))

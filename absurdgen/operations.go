@@ -7,6 +7,7 @@ import (
 	"go/types"
 
 	"github.com/absurdgen/absurdgen/absurdgen/internal/lock"
+	"github.com/absurdgen/absurdgen/absurdgen/internal/payload"
 	"golang.org/x/tools/go/types/typeutil"
 )
 
@@ -186,7 +187,7 @@ var durable = map[string]string{
 	"Step.Go": "step", "StepIn.Go": "step", "StepOut.Go": "step", "StepOnly.Go": "step",
 	"Flow.Do": "child", "FlowIn.Do": "child", "FlowOut.Do": "child", "FlowOnly.Do": "child",
 	"Flow.Go": "child", "FlowIn.Go": "child", "FlowOut.Go": "child", "FlowOnly.Go": "child",
-	"Event.Await": "await", "Inbox.Receive": "receive",
+	"Event.Await": "await", "Event.Go": "await", "Inbox.Receive": "receive", "Inline": "inline",
 }
 
 func (o *operations) call(info *types.Info, call *ast.CallExpr) (ops []lock.Op) {
@@ -212,6 +213,12 @@ func (o *operations) call(info *types.Info, call *ast.CallExpr) (ops []lock.Op) 
 	switch {
 	case kind == "map" && len(call.Args) > 2:
 		return append(ops, lock.Op{Kind: kind, Name: o.handle(info, call.Args[2]), Ops: body})
+	case kind == "inline" && len(call.Args) > 1:
+		name := unknownHandle
+		if v := info.Types[call.Args[1]].Value; v != nil && v.Kind() == constant.String {
+			name = constant.StringVal(v)
+		}
+		return append(ops, lock.Op{Kind: kind, Name: name})
 	case kind == "sleep" || kind == "go" || kind == "all" || kind == "race" || kind == lock.Changed:
 		return append(ops, lock.Op{Kind: kind, Ops: body})
 	case kind != "":
@@ -267,7 +274,7 @@ func runtimeName(fn *types.Func) string {
 // takesWorkflowContext reports whether a call hands on the workflow's context, so that it may do something durable.
 func takesWorkflowContext(info *types.Info, call *ast.CallExpr) bool {
 	for _, arg := range call.Args {
-		if t := info.Types[arg].Type; t != nil && typeName(t) == runtimePath+".Context" {
+		if t := info.Types[arg].Type; t != nil && payload.TypeName(t) == runtimePath+".Context" {
 			return true
 		}
 	}

@@ -143,7 +143,7 @@ func (s *shapes) params(h *handle, sig *types.Signature) {
 		s.add(h.problem(exprs[params.Len()-1].Pos(), diag.Variadic, "take a slice", "the last parameter is variadic, and a payload is one value"))
 		return
 	}
-	switch got := typeName(params.At(0).Type()); {
+	switch got := payload.TypeName(params.At(0).Type()); {
 	case got == want:
 		s.input(h, params, exprs)
 	case got == other && h.d.Verb == "step":
@@ -211,12 +211,4 @@ func flatten(list *ast.FieldList) []ast.Expr {
 		}
 	}
 	return exprs
-}
-
-// typeName returns path.Name of a named type, and nothing for others.
-func typeName(t types.Type) string {
-	if named, ok := types.Unalias(t).(*types.Named); ok && named.Obj().Pkg() != nil {
-		return named.Obj().Pkg().Path() + "." + named.Obj().Name()
-	}
-	return ""
 }

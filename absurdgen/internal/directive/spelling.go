@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// raise returns name with its first letter in upper case.
-func raise(name string) string {
+// Raise returns name with its first letter in upper case, where it has one.
+func Raise(name string) string {
 	r, n := utf8.DecodeRuneInString(name)
 	return string(unicode.ToUpper(r)) + name[n:]
 }

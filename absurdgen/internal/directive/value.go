@@ -106,7 +106,7 @@ func (*Handle) form() string { return "GoName" }
 
 func (h *Handle) parse(key, text string) *diag.Problem {
 	if !token.IsIdentifier(text) || !token.IsExported(text) {
-		return mistake(diag.BadHandle, "try "+key+"="+raise(repairIdent(text)), "%s %q is not an exported Go identifier", key, text)
+		return mistake(diag.BadHandle, "try "+key+"="+Raise(repairIdent(text)), "%s %q is not an exported Go identifier", key, text)
 	}
 	*h = Handle(text)
 	return nil
@@ -119,7 +119,7 @@ func repairIdent(text string) string {
 			b.WriteRune(r)
 		}
 	}
-	if id := strings.TrimLeft(b.String(), "0123456789_"); id != "" && token.IsExported(raise(id)) {
+	if id := strings.TrimLeft(b.String(), "0123456789_"); id != "" && token.IsExported(Raise(id)) {
 		return id
 	}
 	return "Handle"

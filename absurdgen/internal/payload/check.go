@@ -152,7 +152,7 @@ func (c *Checker) structure(t types.Type, s *types.Struct, at place) {
 			c.add(at, diag.PayloadUnexported, fix, "the field is unexported, so JSON loses it")
 			continue
 		}
-		if tag.String && HowOf(f.Type()) != ByKind && typeName(f.Type()) != "encoding/json.Number" {
+		if tag.String && HowOf(f.Type()) != ByKind && TypeName(f.Type()) != "encoding/json.Number" {
 			c.add(at, diag.PayloadTag, "leave the option string out", "encoding/json cannot read the tag option string back on a type with its own marshaler")
 		}
 		if f.Embedded() && tag.Name == "" && len(methodsOf(f.Type())) > 0 && isStruct(f.Type()) {
@@ -199,8 +199,8 @@ func (c *Checker) embedded(f *types.Var, tag Tag, at place) bool {
 	return true
 }
 
-// typeName returns path.Name of a named type, and nothing for others.
-func typeName(t types.Type) string {
+// TypeName returns path.Name of a named type, and nothing for others.
+func TypeName(t types.Type) string {
 	if named, ok := types.Unalias(t).(*types.Named); ok && named.Obj().Pkg() != nil {
 		return named.Obj().Pkg().Path() + "." + named.Obj().Name()
 	}

@@ -1,0 +1,76 @@
+package absurdgen
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// writeFiles writes files below dir.
+func writeFiles(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		check(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		check(t, os.WriteFile(path, []byte(text), 0o644))
+	}
+}
+
+func goCommand(t *testing.T, dir string, env []string, args ...string) {
+	t.Helper()
+	cmd := exec.Command("go", args...)
+	cmd.Dir, cmd.Env = dir, env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go %v: %v\n%s", args, err, out)
+	}
+}
+
+const (
+	stepOfBills = "package bills\n\nimport \"context\"\n\ntype Bill struct{ ID string }\n\n//absurd:step\nfunc charge(ctx context.Context, b Bill) error { return nil }\n"
+	flowOfBills = "package orders\n\nimport (\n\t\"example.com/bills\"\n\t\"github.com/absurdgen/absurdgen/workflow\"\n)\n\n" +
+		"//absurd:workflow\nfunc fulfil(ctx workflow.Context, b bills.Bill) error { return bills.Charge.Do(ctx, b) }\n"
+)
+
+// TestWorkspace generates for two modules of a workspace at once. Each gets a lock of its own.
+func TestWorkspace(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	writeModule(t, filepath.Join(dir, "bills"), "example.com/bills")
+	writeModule(t, filepath.Join(dir, "orders"), "example.com/orders")
+	writeFiles(t, dir, map[string]string{
+		"go.work":          "go 1.26.0\n\nuse (\n\t./bills\n\t./orders\n)\n",
+		"bills/bills.go":   stepOfBills,
+		"orders/orders.go": flowOfBills,
+	})
+	env := append(os.Environ(), "GOFLAGS=", "GOPROXY=off", "GOWORK="+filepath.Join(dir, "go.work"))
+	opts := Options{Dir: dir, Env: env, Patterns: []string{"./bills/...", "./orders/..."}}
+	_, err := Run(t.Context(), opts)
+	check(t, err)
+	for _, name := range []string{"bills/absurd_gen.go", "bills/absurd.lock", "orders/absurd_gen.go", "orders/absurd.lock"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	goCommand(t, dir, env, "vet", "./bills/...", "./orders/...")
+	opts.Check = true
+	if result, err := Run(t.Context(), opts); err != nil || len(result.Changes) > 0 {
+		t.Errorf("a second run: %v, %v", result.Changes, err)
+	}
+}
+
+// TestVendored generates in a module that builds from its vendor directory.
+func TestVendored(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	writeModule(t, dir, "example.com/bills")
+	writeFiles(t, dir, map[string]string{
+		"bills.go": stepOfBills,
+		"run.go":   "package bills\n\nimport \"github.com/absurdgen/absurdgen/workflow\"\n\n//absurd:workflow\nfunc run(ctx workflow.Context, b Bill) error { return Charge.Do(ctx, b) }\n",
+	})
+	goCommand(t, dir, fixtureEnv(), "mod", "vendor")
+	env := append(os.Environ(), "GOFLAGS=-mod=vendor", "GOPROXY=off", "GOWORK=off")
+	_, err := Run(t.Context(), Options{Dir: dir, Env: env, Patterns: []string{"./..."}})
+	check(t, err)
+	goCommand(t, dir, env, "vet", "./...")
+}
