@@ -82,7 +82,7 @@ func (c *Client) poll() time.Duration {
 
 // Spawner is what a task can be spawned with: a [Client], or [Tx].
 type Spawner interface {
-	spawn(ctx context.Context, queue string, s store.Spawn) (TaskID, bool, *Client, error)
+	spawn(ctx context.Context, queue string, tasks []store.Spawn) ([]store.Spawned, *Client, error)
 }
 
 // Emitter is what an event can be emitted with: a [Client], or [Tx].
@@ -90,14 +90,13 @@ type Emitter interface {
 	emit(ctx context.Context, queue, name string, payload []byte) error
 }
 
-func (c *Client) spawn(ctx context.Context, queue string, s store.Spawn) (TaskID, bool, *Client, error) {
-	var id TaskID
-	var created bool
+func (c *Client) spawn(ctx context.Context, queue string, tasks []store.Spawn) ([]store.Spawned, *Client, error) {
+	var spawned []store.Spawned
 	err := again(ctx, func() (err error) {
-		id, created, err = store.SpawnOne(ctx, c.pool, queue, s)
+		spawned, err = store.SpawnAll(ctx, c.pool, queue, tasks)
 		return err
 	})
-	return id, created, c, err
+	return spawned, c, err
 }
 
 func (c *Client) emit(ctx context.Context, queue, name string, payload []byte) error {
@@ -128,9 +127,9 @@ type Transaction struct{ tx pgx.Tx }
 // The tasks it returns know no client: use [Flow.Attach] to wait for a result after the commit.
 func Tx(tx pgx.Tx) Transaction { return Transaction{tx} }
 
-func (t Transaction) spawn(ctx context.Context, queue string, s store.Spawn) (TaskID, bool, *Client, error) {
-	id, created, err := store.SpawnOne(ctx, t.tx, queue, s)
-	return id, created, nil, err
+func (t Transaction) spawn(ctx context.Context, queue string, tasks []store.Spawn) ([]store.Spawned, *Client, error) {
+	spawned, err := store.SpawnAll(ctx, t.tx, queue, tasks)
+	return spawned, nil, err
 }
 
 func (t Transaction) emit(ctx context.Context, queue, name string, payload []byte) error {

@@ -44,6 +44,12 @@ func (f Flow[In, Out]) Spawn(ctx context.Context, s Spawner, in In, opts ...Spaw
 	return spawn[In, Out](ctx, s, f.spec, in, opts)
 }
 
+// SpawnMany makes a task for each input in one statement, all of them or none, and returns them in the order of the inputs.
+// The options are those of every task. For many tasks this is far cheaper than one [Flow.Spawn] each; 1,000 at a time is plenty.
+func (f Flow[In, Out]) SpawnMany(ctx context.Context, s Spawner, inputs []In, opts ...SpawnOption) ([]Task[Out], error) {
+	return spawnMany[In, Out](ctx, s, f.spec, inputs, opts)
+}
+
 // Attach returns the task with the given id. Nothing is asked of the database.
 func (f Flow[In, Out]) Attach(c *Client, id TaskID) Task[Out] {
 	return Task[Out]{ID: id, queue: f.spec.policy.queue, client: c}
@@ -71,6 +77,11 @@ func (f FlowIn[In]) Bind(body func(Context, In) error) Binding {
 // Spawn is as [Flow.Spawn].
 func (f FlowIn[In]) Spawn(ctx context.Context, s Spawner, in In, opts ...SpawnOption) (Task[None], error) {
 	return spawn[In, None](ctx, s, f.spec, in, opts)
+}
+
+// SpawnMany is as [Flow.SpawnMany].
+func (f FlowIn[In]) SpawnMany(ctx context.Context, s Spawner, inputs []In, opts ...SpawnOption) ([]Task[None], error) {
+	return spawnMany[In, None](ctx, s, f.spec, inputs, opts)
 }
 
 // Attach is as [Flow.Attach].

@@ -29,11 +29,44 @@ func WithHeaders(h map[string]string) SpawnOption {
 }
 
 func spawn[In, Out any](ctx context.Context, with Spawner, f *flowSpec, in In, opts []SpawnOption) (Task[Out], error) {
+	tasks, err := spawnMany[In, Out](ctx, with, f, []In{in}, opts)
+	if err != nil {
+		return Task[Out]{}, err
+	}
+	return tasks[0], nil
+}
+
+func spawnMany[In, Out any](ctx context.Context, with Spawner, f *flowSpec, inputs []In, opts []SpawnOption) ([]Task[Out], error) {
+	if len(inputs) == 0 {
+		return nil, nil
+	}
+	specs := make([]store.Spawn, len(inputs))
+	for i, in := range inputs {
+		s, err := f.task(in, opts)
+		if err != nil {
+			return nil, err
+		}
+		specs[i] = s
+	}
+	queue := f.policy.queue
+	spawned, client, err := with.spawn(ctx, queue, specs)
+	if err != nil {
+		return nil, fmt.Errorf("workflow: %s was not spawned on queue %q: %w", f.name, queue, hint(err))
+	}
+	tasks := make([]Task[Out], len(spawned))
+	for i, s := range spawned {
+		tasks[i] = Task[Out]{ID: s.ID, Created: s.Created, queue: queue, client: client}
+	}
+	return tasks, nil
+}
+
+// task returns what is spawned for one input.
+func (f *flowSpec) task(in any, opts []SpawnOption) (store.Spawn, error) {
 	s := store.Spawn{Name: f.name, Params: []byte("null")}
-	if _, none := any(in).(None); !none {
+	if _, none := in.(None); !none {
 		data, err := encode("the input of workflow "+f.name, in)
 		if err != nil {
-			return Task[Out]{}, err
+			return store.Spawn{}, err
 		}
 		s.Params = data
 	}
@@ -45,10 +78,5 @@ func spawn[In, Out any](ctx context.Context, with Spawner, f *flowSpec, in In, o
 	if s.Options.IdempotencyKey != "" {
 		s.Options.Fingerprint = fingerprint(s.Params)
 	}
-	queue := f.policy.queue
-	id, created, client, err := with.spawn(ctx, queue, s)
-	if err != nil {
-		return Task[Out]{}, fmt.Errorf("workflow: %s was not spawned on queue %q: %w", f.name, queue, hint(err))
-	}
-	return Task[Out]{ID: id, Created: created, queue: queue, client: client}, nil
+	return s, nil
 }

@@ -63,19 +63,33 @@ func (o SpawnOptions) document() (json.RawMessage, error) {
 // seconds rounds up: a limit is never shorter than it was asked for.
 func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
 
-// SpawnOne makes a task. created is false when its idempotency key was known.
-func SpawnOne(ctx context.Context, conn db.DBTX, queue string, s Spawn) (id ID, created bool, err error) {
-	options, err := s.Options.document()
-	if err != nil {
-		return ID{}, false, err
+// Spawned is a task that was made, or found. Created is false when its idempotency key was known.
+type Spawned struct {
+	ID      ID
+	Created bool
+}
+
+// SpawnAll makes tasks, all of them or none, and answers in their order.
+func SpawnAll(ctx context.Context, conn db.DBTX, queue string, tasks []Spawn) ([]Spawned, error) {
+	p := db.SpawnTasksParams{
+		Queue: queue, Names: make([]string, len(tasks)), Params: make([]json.RawMessage, len(tasks)), Options: make([]json.RawMessage, len(tasks)),
 	}
-	rows, err := db.New().SpawnTasks(ctx, conn, db.SpawnTasksParams{
-		Queue: queue, Names: []string{s.Name}, Params: []json.RawMessage{s.Params}, Options: []json.RawMessage{options},
-	})
-	if err != nil {
-		return ID{}, false, db.Err(err)
+	for i, s := range tasks {
+		options, err := s.Options.document()
+		if err != nil {
+			return nil, err
+		}
+		p.Names[i], p.Params[i], p.Options[i] = s.Name, s.Params, options
 	}
-	return rows[0].TaskID.Bytes, rows[0].Created, nil
+	rows, err := db.New().SpawnTasks(ctx, conn, p)
+	if err != nil {
+		return nil, db.Err(err)
+	}
+	spawned := make([]Spawned, len(tasks))
+	for _, r := range rows {
+		spawned[r.Ord-1] = Spawned{ID: r.TaskID.Bytes, Created: r.Created}
+	}
+	return spawned, nil
 }
 
 // Emit makes an event known.
