@@ -1,0 +1,214 @@
+// Command bench measures the engine and its peers on one private PostgreSQL, side by side. See docs/performance.md.
+//
+//	go run ./tests/bench                         everything, three times, into docs/performance.md
+//	go run ./tests/bench -works W2,W3 -reps 1 -doc ''
+//	go run ./tests/bench -works W2-128 -systems absurdgen -reps 1 -doc '' -statements -profile cpu.out
+//
+// Each trial is a child process with a database of its own; the peers live in a module of their own under peers.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/absurdgen/absurdgen/tests/bench/ours"
+	"github.com/absurdgen/absurdgen/tests/bench/trial"
+)
+
+// childFlag, as the only argument, makes this program a child.
+const childFlag = "-child"
+
+func main() {
+	if len(os.Args) == 2 && os.Args[1] == childFlag {
+		trial.Main(ours.Works())
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := measure(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	works, systems []string
+	reps           int
+	scale          float64
+	dir, doc       string
+	settings       []string
+	statements     bool
+	profile        string
+}
+
+func flags() options {
+	var o options
+	list := func(to *[]string) func(string) error {
+		return func(s string) error { *to = append(*to, strings.Split(s, ",")...); return nil }
+	}
+	flag.Func("works", "only these rows of the plan: a comma-separated list of ids or their beginnings, such as W2,W3-128", list(&o.works))
+	flag.Func("systems", "only these: "+strings.Join(systems, ","), list(&o.systems))
+	flag.Func("set", "a setting of the server, name=value; may be given again", func(s string) error { o.settings = append(o.settings, s); return nil })
+	flag.IntVar(&o.reps, "reps", 3, "how often to run each trial; medians are shown")
+	flag.Float64Var(&o.scale, "scale", 1, "multiplies the number of tasks")
+	flag.StringVar(&o.dir, "dir", "", "where to keep the server's data while it runs; a real disk (default: the folder for temporary files)")
+	flag.StringVar(&o.doc, "doc", filepath.Join("docs", "performance.md"), "the page whose measured section is rewritten; empty for none")
+	flag.BoolVar(&o.statements, "statements", false, "show which statements took the server's time, nested ones too; this costs time itself")
+	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of our child to this file")
+	flag.Parse()
+	return o
+}
+
+// benchmark is a run of the whole.
+type benchmark struct {
+	options
+	server  *server
+	pooler  *pooler
+	peers   string // the peers' program
+	trials  int
+	inspect func(context.Context, *pgx.Conn) error
+	results map[string]map[string][]outcome // by row and system
+}
+
+func measure(ctx context.Context) (err error) {
+	b := &benchmark{options: flags(), results: make(map[string]map[string][]outcome)}
+	if b.statements {
+		b.settings = append(b.settings, "pg_stat_statements.track=all")
+		b.inspect = showStatements
+	}
+	if b.peers, err = buildPeers(ctx); err != nil {
+		return err
+	}
+	defer os.Remove(b.peers)
+	if b.server, err = startServer(ctx, b.dir, b.settings); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.server.stop()) }()
+	if b.pooler, err = startPooler(b.server); err != nil {
+		return err
+	}
+	defer b.pooler.stop()
+
+	began := time.Now()
+	for rep := range b.reps {
+		for _, r := range plan {
+			if err := b.row(ctx, r, rep); err != nil {
+				return err
+			}
+		}
+	}
+	fmt.Printf("\nmeasured in %v\n\n", time.Since(began).Round(time.Second))
+	report := b.report()
+	fmt.Println(report)
+	if b.doc == "" {
+		return nil
+	}
+	return b.publish(report)
+}
+
+// row runs a row of the plan once, for each system in turn.
+func (b *benchmark) row(ctx context.Context, r row, rep int) error {
+	if len(b.works) > 0 && !slices.ContainsFunc(b.works, func(w string) bool { return strings.HasPrefix(r.id, w) }) {
+		return nil
+	}
+	for _, system := range systems {
+		size := r.sizes[system]
+		if size == 0 || len(b.systems) > 0 && !slices.Contains(b.systems, system) {
+			continue
+		}
+		spec := trial.Spec{System: system, Work: r.work, Tasks: max(int(float64(size)*b.scale), 1), InFlight: r.inFlight}
+		if system == ourName {
+			spec.Profile = b.profile
+		}
+		o, err := b.run(ctx, spec)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err == nil && o.Error != "" {
+			err = errors.New(o.Error)
+		}
+		if err != nil {
+			return fmt.Errorf("%s, %s: %w", r.id, system, err)
+		}
+		if b.results[r.id] == nil {
+			b.results[r.id] = make(map[string][]outcome)
+		}
+		b.results[r.id][system] = append(b.results[r.id][system], o)
+		fmt.Printf("%d  %-9s  %-9s  %s\n", rep+1, r.id, system, o)
+	}
+	return nil
+}
+
+// buildPeers builds the program of the peers, whose module users never see.
+func buildPeers(ctx context.Context) (string, error) {
+	f, err := os.CreateTemp("", "absurd-bench-peers-*")
+	if err != nil {
+		return "", err
+	}
+	f.Close()
+	build := exec.CommandContext(ctx, "go", "build", "-o", f.Name(), ".")
+	build.Dir = filepath.Join("tests", "bench", "peers")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return "", fmt.Errorf("building the peers (run this from the root of the repository): %w", err)
+	}
+	return f.Name(), nil
+}
+
+// String is an outcome on one line.
+func (o outcome) String() string {
+	if o.Unavailable != "" {
+		return "not available: " + o.Unavailable
+	}
+	var s strings.Builder
+	fmt.Fprintf(&s, "%8.0f/s in %6.2f s", float64(o.Units)/o.Seconds, o.Seconds)
+	c := o.per(float64(o.Units))
+	fmt.Fprintf(&s, "  server %.3f ms, client %.3f ms, %.3f commits, %.0f WAL bytes (+%.0f full pages), %.2f statements each",
+		c.ServerCPU, o.ClientCPU/float64(o.Units), c.Commits, c.WAL, c.FullPages, c.Statements)
+	if len(o.Latencies) > 0 {
+		fmt.Fprintf(&s, "  p50 %.2f ms, p99 %.2f ms", trial.Percentile(o.Latencies, 50), trial.Percentile(o.Latencies, 99))
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.Values)) {
+		fmt.Fprintf(&s, "  %s %.2f", name, o.Values[name])
+	}
+	return s.String()
+}
+
+// showStatements prints what took the server's time in this database.
+func showStatements(ctx context.Context, conn *pgx.Conn) error {
+	rows, err := conn.Query(ctx, `
+		select calls, total_exec_time, mean_exec_time, rows, shared_blks_hit, wal_bytes::float8, toplevel, regexp_replace(left(query, 150), '\s+', ' ', 'g')
+		from pg_stat_statements
+		where dbid = (select oid from pg_database where datname = current_database())
+		order by total_exec_time desc limit 40`)
+	if err != nil {
+		return err
+	}
+	var (
+		calls, touched, hits int64
+		total, mean, wal     float64
+		top                  bool
+		query                string
+	)
+	_, err = pgx.ForEachRow(rows, []any{&calls, &total, &mean, &touched, &hits, &wal, &top, &query}, func() error {
+		mark := " "
+		if top {
+			mark = "*"
+		}
+		fmt.Printf("    %s %8.1f ms %7d calls %8.3f ms each %8d rows %9d hits %10.0f WAL  %s\n", mark, total, calls, mean, touched, hits, wal, query)
+		return nil
+	})
+	return err
+}

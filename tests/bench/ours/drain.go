@@ -1,0 +1,169 @@
+package ours
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/absurdgen/absurdgen/tests/bench/trial"
+	"github.com/absurdgen/absurdgen/workflow"
+)
+
+func drainOne(ctx context.Context, s trial.Spec) (trial.Ready, error) {
+	b, err := filled(ctx, s, One)
+	if err != nil {
+		return trial.Ready{}, err
+	}
+	return b.drain(s, s.Tasks), nil
+}
+
+func drainTen(ctx context.Context, s trial.Spec) (trial.Ready, error) {
+	b, err := filled(ctx, s, Ten)
+	if err != nil {
+		return trial.Ready{}, err
+	}
+	return b.drain(s, 10*s.Tasks), nil
+}
+
+// filled returns a bench with tasks that wait for a worker.
+func filled(ctx context.Context, s trial.Spec, f workflow.Flow[Payload, Payload]) (*bench, error) {
+	b, err := open(ctx, s.DSN, workflow.ClientOptions{})
+	if err != nil {
+		return nil, err
+	}
+	if err := b.fill(ctx, f, s.Tasks); err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// drain measures from the start of a worker until every task has its result in the database.
+func (b *bench) drain(s trial.Spec, units int) trial.Ready {
+	var stop func()
+	return trial.Ready{
+		Run: func(ctx context.Context) (trial.Report, error) {
+			return timed(units, func() (err error) {
+				done := trial.NewCounter(s.Tasks)
+				stop, err = b.worker(ctx, workflow.WorkerOptions{Passes: s.InFlight, Hooks: counting(workflow.PassCompleted, done)})
+				if err != nil {
+					return err
+				}
+				return done.Wait(ctx)
+			})
+		},
+		Close: func() {
+			if stop != nil {
+				stop()
+			}
+			b.close()
+		},
+	}
+}
+
+// The history beside which W6 drains.
+const (
+	finished = 500_000
+	sleeping = 100_000
+)
+
+// drainBesideHistory is drainOne on a queue with a long history. One task is run, and its rows are copied.
+func drainBesideHistory(ctx context.Context, s trial.Spec) (trial.Ready, error) {
+	b, err := open(ctx, s.DSN, workflow.ClientOptions{})
+	if err != nil {
+		return trial.Ready{}, err
+	}
+	done := trial.NewCounter(1)
+	stop, err := b.worker(ctx, workflow.WorkerOptions{Hooks: counting(workflow.PassCompleted, done)})
+	if err != nil {
+		return trial.Ready{}, err
+	}
+	if err := b.fill(ctx, One, 1); err != nil {
+		return trial.Ready{}, err
+	}
+	err = done.Wait(ctx)
+	stop()
+	if err != nil {
+		return trial.Ready{}, err
+	}
+	if _, err := b.pool.Exec(ctx, copyHistory, finished); err != nil {
+		return trial.Ready{}, fmt.Errorf("history: %w", err)
+	}
+	if err := b.fill(ctx, One, sleeping, workflow.WithStartAt(time.Now().Add(24*time.Hour))); err != nil {
+		return trial.Ready{}, err
+	}
+	if _, err := b.pool.Exec(ctx, `vacuum analyze`); err != nil {
+		return trial.Ready{}, err
+	}
+	if err := b.fill(ctx, One, s.Tasks); err != nil {
+		return trial.Ready{}, err
+	}
+	return b.drain(s, s.Tasks), nil
+}
+
+// copyHistory multiplies the finished task and its checkpoint, whatever columns they have.
+const copyHistory = `
+with copies as materialized (
+  select absurd.uuidv7_at(t.enqueue_at - make_interval(secs => $1::integer - n)) as id, t as task
+  from absurd.tasks t, generate_series(1, $1::integer) n
+), tasks as (
+  insert into absurd.tasks
+  select (jsonb_populate_record(c.task, jsonb_build_object('task_id', c.id))).* from copies c
+)
+insert into absurd.checkpoints
+select (jsonb_populate_record(r, jsonb_build_object('task_id', c.id, 'seq', nextval('absurd.checkpoint_seq')))).*
+from copies c, absurd.checkpoints r`
+
+// workers is how many work side by side in W9.
+const workers = 64
+
+// drainThroughPooler drains with many workers behind PgBouncer in transaction mode, by polling and without prepared
+// statements.
+func drainThroughPooler(ctx context.Context, s trial.Spec) (trial.Ready, error) {
+	if s.Pooler == "" {
+		return trial.Ready{}, fmt.Errorf("%w: no pgbouncer on this machine", trial.ErrUnavailable)
+	}
+	return drainMany(ctx, s, s.Pooler, workflow.ClientOptions{NoListen: true})
+}
+
+// drainWithoutPooler is what drainThroughPooler compares with: the same, connected directly.
+func drainWithoutPooler(ctx context.Context, s trial.Spec) (trial.Ready, error) {
+	return drainMany(ctx, s, s.DSN, workflow.ClientOptions{})
+}
+
+func drainMany(ctx context.Context, s trial.Spec, dsn string, o workflow.ClientOptions) (trial.Ready, error) {
+	direct, err := filled(ctx, s, One)
+	if err != nil {
+		return trial.Ready{}, err
+	}
+	direct.close()
+	b, err := connect(ctx, dsn, o)
+	if err != nil {
+		return trial.Ready{}, err
+	}
+	var stops []func()
+	return trial.Ready{
+		Run: func(ctx context.Context) (trial.Report, error) {
+			return timed(s.Tasks, func() error {
+				done := trial.NewCounter(s.Tasks)
+				for range workers {
+					stop, err := b.worker(ctx, workflow.WorkerOptions{Passes: s.InFlight, Hooks: counting(workflow.PassCompleted, done)})
+					if err != nil {
+						return err
+					}
+					stops = append(stops, stop)
+				}
+				return done.Wait(ctx)
+			})
+		},
+		Close: func() {
+			var all sync.WaitGroup
+			for _, stop := range stops {
+				all.Go(stop)
+			}
+			all.Wait()
+			b.close()
+		},
+	}, nil
+}
