@@ -101,16 +101,13 @@ func (b *benchmark) converse(ctx context.Context, admin *pgx.Conn, database stri
 	if err != nil {
 		return o, err
 	}
-	if b.inspect != nil {
-		if err := b.inspect(ctx, own); err != nil {
-			return o, err
-		}
-	}
 	if err := json.Unmarshal(line, &o.Report); err != nil {
 		return o, err
 	}
-	o.cost, err = b.server.between(ctx, admin, before, after)
-	return o, err
+	if o.cost, err = b.server.between(ctx, admin, before, after); err != nil || !b.statements {
+		return o, err
+	}
+	return o, errors.Join(showStatements(ctx, admin, database), showWAL(ctx, admin, before, after, o.Units))
 }
 
 // command returns the child of a system: this very program for ours, the nested module for peers.

@@ -21,8 +21,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/absurdgen/absurdgen/tests/bench/ours"
 	"github.com/absurdgen/absurdgen/tests/bench/trial"
 )
@@ -65,7 +63,7 @@ func flags() options {
 	flag.Float64Var(&o.scale, "scale", 1, "multiplies the number of tasks")
 	flag.StringVar(&o.dir, "dir", "", "where to keep the server's data while it runs; a real disk (default: the folder for temporary files)")
 	flag.StringVar(&o.doc, "doc", filepath.Join("docs", "performance.md"), "the page whose measured section is rewritten; empty for none")
-	flag.BoolVar(&o.statements, "statements", false, "show which statements took the server's time, nested ones too; this costs time itself")
+	flag.BoolVar(&o.statements, "statements", false, "show which statements took the server's time, nested ones too, and what the WAL is made of; this costs time itself")
 	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of our child to this file")
 	flag.Parse()
 	return o
@@ -78,7 +76,6 @@ type benchmark struct {
 	pooler  *pooler
 	peers   string // the peers' program
 	trials  int
-	inspect func(context.Context, *pgx.Conn) error
 	results map[string]map[string][]outcome // by row and system
 }
 
@@ -86,7 +83,6 @@ func measure(ctx context.Context) (err error) {
 	b := &benchmark{options: flags(), results: make(map[string]map[string][]outcome)}
 	if b.statements {
 		b.settings = append(b.settings, "pg_stat_statements.track=all")
-		b.inspect = showStatements
 	}
 	if b.peers, err = buildPeers(ctx); err != nil {
 		return err
@@ -184,31 +180,4 @@ func (o outcome) String() string {
 		fmt.Fprintf(&s, "  %s %.2f", name, o.Values[name])
 	}
 	return s.String()
-}
-
-// showStatements prints what took the server's time in this database.
-func showStatements(ctx context.Context, conn *pgx.Conn) error {
-	rows, err := conn.Query(ctx, `
-		select calls, total_exec_time, mean_exec_time, rows, shared_blks_hit, wal_bytes::float8, toplevel, regexp_replace(left(query, 150), '\s+', ' ', 'g')
-		from pg_stat_statements
-		where dbid = (select oid from pg_database where datname = current_database())
-		order by total_exec_time desc limit 40`)
-	if err != nil {
-		return err
-	}
-	var (
-		calls, touched, hits int64
-		total, mean, wal     float64
-		top                  bool
-		query                string
-	)
-	_, err = pgx.ForEachRow(rows, []any{&calls, &total, &mean, &touched, &hits, &wal, &top, &query}, func() error {
-		mark := " "
-		if top {
-			mark = "*"
-		}
-		fmt.Printf("    %s %8.1f ms %7d calls %8.3f ms each %8d rows %9d hits %10.0f WAL  %s\n", mark, total, calls, mean, touched, hits, wal, query)
-		return nil
-	})
-	return err
 }
