@@ -10,7 +10,7 @@ import (
 // showStatements prints what took the server's time in a database.
 func showStatements(ctx context.Context, conn *pgx.Conn, database string) error {
 	rows, err := conn.Query(ctx, `
-		select calls, total_exec_time, mean_exec_time, rows, shared_blks_hit, wal_bytes::float8, toplevel, regexp_replace(left(query, 150), '\s+', ' ', 'g')
+		select calls, total_exec_time, total_plan_time, rows, shared_blks_hit, wal_bytes::float8, toplevel, regexp_replace(left(query, 150), '\s+', ' ', 'g')
 		from pg_stat_statements
 		where dbid = (select oid from pg_database where datname = $1)
 		order by total_exec_time desc limit 30`, database)
@@ -19,16 +19,16 @@ func showStatements(ctx context.Context, conn *pgx.Conn, database string) error 
 	}
 	var (
 		calls, touched, hits int64
-		total, mean, wal     float64
+		total, planning, wal float64
 		top                  bool
 		query                string
 	)
-	_, err = pgx.ForEachRow(rows, []any{&calls, &total, &mean, &touched, &hits, &wal, &top, &query}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&calls, &total, &planning, &touched, &hits, &wal, &top, &query}, func() error {
 		mark := " "
 		if top {
 			mark = "*"
 		}
-		fmt.Printf("    %s %8.1f ms %7d calls %8.3f ms each %8d rows %9d hits %10.0f WAL  %s\n", mark, total, calls, mean, touched, hits, wal, query)
+		fmt.Printf("    %s %8.1f ms %7d calls %7.1f ms planning %8d rows %9d hits %10.0f WAL  %s\n", mark, total, calls, planning, touched, hits, wal, query)
 		return nil
 	})
 	return err

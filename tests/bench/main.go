@@ -82,7 +82,7 @@ type benchmark struct {
 func measure(ctx context.Context) (err error) {
 	b := &benchmark{options: flags(), results: make(map[string]map[string][]outcome)}
 	if b.statements {
-		b.settings = append(b.settings, "pg_stat_statements.track=all")
+		b.settings = append(b.settings, "pg_stat_statements.track=all", "pg_stat_statements.track_planning=on")
 	}
 	if b.peers, err = buildPeers(ctx); err != nil {
 		return err
