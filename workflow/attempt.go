@@ -37,8 +37,7 @@ func (p *pass) attemptStep(ctx context.Context, op *replay.Op, bound Binding, at
 		Attempt:    attempt,
 		Generation: p.claimed.Generation,
 	}
-	ctx = context.WithValue(ctx, stepInfoKey{}, info)
-	ctx = context.WithValue(ctx, stepLogKey{}, p.log.With("step", op.Name, "attempt", attempt))
+	ctx = context.WithValue(ctx, stepContextKey{}, &stepContext{info, p.info})
 	if limit := bound.step.policy.timeout; limit > 0 {
 		over := fmt.Errorf("the step did not end within its timeout of %v", limit)
 		var cancel context.CancelFunc

@@ -35,7 +35,14 @@ type passInfo struct {
 	task       TaskID
 	generation int
 	queue      string
-	log        *slog.Logger
+	workflow   string
+	log        *slog.Logger // the worker's
+}
+
+// logger returns the worker's logger with the task. It is made when it is asked for: most passes log nothing, and a logger
+// with attributes formats them at once.
+func (p *passInfo) logger() *slog.Logger {
+	return p.log.With("task", p.task.String(), "workflow", p.workflow)
 }
 
 // Now returns the engine's time of the last outcome that this branch consumed: the same on every replay. A wall clock in a
@@ -70,7 +77,7 @@ func seed(ctx Context) [sha256.Size]byte {
 // about once.
 func Log(ctx Context) *slog.Logger {
 	c := ctx.sealed()
-	return slog.New(replayAware{c.pass.log.Handler(), c.branch})
+	return slog.New(replayAware{c.pass.logger().Handler(), c.branch})
 }
 
 type replayAware struct {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -21,7 +20,7 @@ type pass struct {
 	queue   *claimer
 	claimed store.Claimed
 	flow    Binding
-	log     *slog.Logger
+	info    *passInfo
 	began   time.Time
 
 	ctx    context.Context // of the steps: ends when the lease is lost or the shutdown deadline is over
@@ -66,9 +65,9 @@ type retryAt struct {
 const holdFor = 250 * time.Millisecond
 
 func newPass(s *session, q *claimer, c store.Claimed, flow Binding, history []replay.Record) *pass {
-	log := s.log.With("task", TaskID(c.Task).String(), "workflow", c.Name)
 	p := &pass{
-		session: s, queue: q, claimed: c, flow: flow, log: log,
+		session: s, queue: q, claimed: c, flow: flow,
+		info:    &passInfo{task: c.Task, generation: c.Generation, queue: q.name, workflow: c.Name, log: s.log},
 		results: make(chan attempted),
 		gone:    make(chan struct{}),
 		running: make(map[*replay.Op]running),
@@ -76,7 +75,6 @@ func newPass(s *session, q *claimer, c store.Claimed, flow Binding, history []re
 		answer:  make(chan committed, 1),
 	}
 	p.ctx, p.cancel = context.WithCancel(s.stepCtx)
-	info := &passInfo{task: c.Task, generation: c.Generation, queue: q.name, log: log}
 	for _, r := range history {
 		if r.Kind == replay.Step && r.Outcome != replay.Pending {
 			p.replayed++
@@ -87,7 +85,7 @@ func newPass(s *session, q *claimer, c store.Claimed, flow Binding, history []re
 		Start:   c.FirstStarted,
 		Now:     c.Claimed,
 		Body: func(b *replay.Branch) ([]byte, error) {
-			return flow.runFlow(b, info, c.Params)
+			return flow.runFlow(b, p.info, c.Params)
 		},
 	})
 	return p
@@ -342,7 +340,7 @@ func (p *pass) take(a attempted) {
 		return
 	}
 	next := now.Add(jitter(bound.step.policy.delay(a.attempt)))
-	p.log.Info("workflow: step failed, trying again", "step", a.op.Name, "attempt", a.attempt, "next", next, "error", a.err)
+	p.info.logger().Info("workflow: step failed, trying again", "step", a.op.Name, "attempt", a.attempt, "next", next, "error", a.err)
 	p.retry(a.op, retryAt{a.attempt + 1, next})
 	if next.Sub(now) > holdFor {
 		f.Next = &next

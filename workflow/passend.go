@@ -61,7 +61,7 @@ func isInputError(err error) bool {
 // block parks the run because this code cannot go on with it. Nothing is lost: it is tried again later, and other code may
 // take it. What this pass has not committed yet is left out, because the code that made it is in doubt.
 func (p *pass) block(reason string) {
-	p.log.Error("workflow: task blocked", "reason", reason)
+	p.info.logger().Error("workflow: task blocked", "reason", reason)
 	p.records = nil
 	delay := min(2*time.Second<<min(p.claimed.Token, 8), 5*time.Minute)
 	f := failure{Name: "$Blocked", Message: storable(reason)}
@@ -153,7 +153,7 @@ func (p *pass) end(u *store.Unit, end PassEnd) {
 // unstorable fails the task whose data the database refuses: only this task, and with the reason.
 func (p *pass) unstorable(err error) {
 	if p.failing {
-		p.log.Error("workflow: the failure of a task cannot be stored", "error", err)
+		p.info.logger().Error("workflow: the failure of a task cannot be stored", "error", err)
 		p.ended(PassLost)
 		return
 	}

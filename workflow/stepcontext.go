@@ -15,13 +15,21 @@ type StepInfo struct {
 	Generation int
 }
 
-type stepInfoKey struct{}
-type stepLogKey struct{}
+// stepContext is what the context of a running step carries.
+type stepContext struct {
+	StepInfo
+	pass *passInfo
+}
+
+type stepContextKey struct{}
 
 // InfoOf returns what the context of a running step knows about it. ok is false for any other context.
 func InfoOf(ctx context.Context) (info StepInfo, ok bool) {
-	info, ok = ctx.Value(stepInfoKey{}).(StepInfo)
-	return info, ok
+	step, ok := ctx.Value(stepContextKey{}).(*stepContext)
+	if !ok {
+		return StepInfo{}, false
+	}
+	return step.StepInfo, true
 }
 
 // IdempotencyKey returns a text that names this operation of this task: the same over attempts, crashes and retries, and
@@ -37,8 +45,8 @@ func IdempotencyKey(ctx context.Context) string {
 
 // StepLog returns the worker's logger with the task, the step and the attempt. Outside a step it discards everything.
 func StepLog(ctx context.Context) *slog.Logger {
-	if log, ok := ctx.Value(stepLogKey{}).(*slog.Logger); ok {
-		return log
+	if step, ok := ctx.Value(stepContextKey{}).(*stepContext); ok {
+		return step.pass.logger().With("step", step.Checkpoint, "attempt", step.Attempt)
 	}
 	return slog.New(slog.DiscardHandler)
 }
