@@ -11,13 +11,12 @@ import (
 
 // A unit is one package's share of the model: all that emit needs to know.
 type unit struct {
-	pkg     *pkg
-	types   *types.Package
-	steps   []*handle
-	flows   []*handle
-	events  []*handle
-	deps    []dependency
-	imports map[string]bool // names under which its files import packages
+	pkg    *pkg
+	types  *types.Package
+	steps  []*handle
+	flows  []*handle
+	events []*handle
+	deps   []dependency
 }
 
 // A handle is one generated variable, checked.

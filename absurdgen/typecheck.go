@@ -87,7 +87,7 @@ func (c *checker) check(root *pkg) *checkedPkg {
 	cfg := types.Config{
 		Importer: importerFunc(func(path string) (*types.Package, error) { return c.importFor(root, done, path) }),
 		Sizes:    root.TypesSizes,
-		Error:    func(err error) { done.errors = append(done.errors, err.(types.Error)) },
+		Error:    func(err error) { done.errors = append(done.errors, err.(types.Error)) }, //nolint:errorlint // go/types reports nothing else
 	}
 	if root.Module != nil && root.Module.GoVersion != "" {
 		cfg.GoVersion = "go" + root.Module.GoVersion
@@ -170,7 +170,7 @@ func (c *checker) readExport(meta *packages.Package) (*types.Package, error) {
 		return nil, err
 	}
 	defer f.Close()
-	r, err := gcexportdata.NewReader(f)
+	r, err := gcexportdata.NewReader(f) //nolint:staticcheck // Go 1.26 writes the archive files that this is for
 	if err != nil {
 		return nil, err
 	}

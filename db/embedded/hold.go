@@ -154,7 +154,7 @@ func (p place) supervise(log *slog.Logger, lock, output *os.File, pid int, comma
 		}
 		return nil, fmt.Errorf("embedded: start the supervisor: %w", err)
 	}
-	go cmd.Wait() // keeps it from staying a zombie; how it ended does not matter
+	go func() { _ = cmd.Wait() }() // keeps it from staying a zombie; how it ended does not matter
 	return h, nil
 }
 
@@ -284,7 +284,7 @@ func (h *hold) release() error {
 	for end := time.Now().Add(stopTime); ; time.Sleep(poll) {
 		if _, err := os.Lstat(h.run); err != nil {
 			h.slog.Debug("PostgreSQL has stopped", "data", h.data)
-			return nil
+			return nil //nolint:nilerr // gone is what we wait for
 		}
 		if time.Now().After(end) {
 			return fmt.Errorf("embedded: PostgreSQL in %s is still stopping after %v; it goes on without us", h.data, stopTime)

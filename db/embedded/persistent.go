@@ -182,7 +182,7 @@ func (d persistent) startServer(ctx context.Context, o Options, lock *os.File) (
 
 func (d persistent) startIn(ctx context.Context, run string, o Options, bin binaries, lock *os.File) (*hold, error) {
 	p := d.place(run)
-	os.Rename(p.log, p.log+".old")
+	_ = os.Rename(p.log, p.log+".old") // there is none at the first start
 	os.Remove(d.path("run"))
 	if err := os.Symlink(run, d.path("run")); err != nil {
 		return nil, fmt.Errorf("embedded: %w", err)
@@ -274,11 +274,11 @@ func (d persistent) initialize(ctx context.Context, bin binaries) error {
 func (d persistent) dropStalePid() error {
 	run, err := os.Readlink(d.path("run"))
 	if err != nil {
-		return nil
+		return nil //nolint:nilerr // no server of ours has been here
 	}
 	p := d.place(run)
 	if pm, err := p.postmaster(); err != nil || pm.run != run {
-		return nil
+		return nil //nolint:nilerr // no file, or not one of ours
 	}
 	return wrap(os.Remove(filepath.Join(p.data, "postmaster.pid")))
 }

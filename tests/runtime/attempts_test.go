@@ -184,7 +184,7 @@ func TestTimeoutEndsContext(t *testing.T) {
 func TestStepPanics(t *testing.T) {
 	for name, panics := range map[string]func() (string, error){
 		"panic: boom":                                        func() (string, error) { panic("boom") },
-		"panic: assignment to entry in nil map":              func() (string, error) { var m map[string]int; m["x"]++; return "", nil },
+		"panic: assignment to entry in nil map":              func() (string, error) { var m map[string]int; m["x"]++; return "", nil }, //nolint:staticcheck // on purpose
 		"panic: the step called runtime.Goexit, as testing.": func() (string, error) { runtime.Goexit(); return "", nil },
 	} {
 		t.Run(name, func(t *testing.T) {

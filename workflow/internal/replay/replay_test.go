@@ -239,7 +239,7 @@ func TestAnyCrashGivesTheSameRecords(t *testing.T) {
 			func(b *replay.Branch) error { return await(b, "never") },
 		})
 		if err != nil || winner != 1 || join(b, end) != nil {
-			return fmt.Errorf("winner %d, error %v", winner, err)
+			return fmt.Errorf("winner %d, error %w", winner, err)
 		}
 		return do(b, "ship", "order")
 	}
@@ -547,7 +547,7 @@ func TestRace(t *testing.T) {
 			func(b *replay.Branch) error { return do(b, "winner", "") },
 		})
 		if err != nil || winner != 1 {
-			return fmt.Errorf("winner %d, error %v", winner, err)
+			return fmt.Errorf("winner %d, error %w", winner, err)
 		}
 		return do(b, "after", "")
 	}
@@ -585,7 +585,7 @@ func TestRaceIsWonByTheEarlierRecord(t *testing.T) {
 			func(b *replay.Branch) error { return do(b, "b", "") },
 		})
 		if winner != 1 {
-			return fmt.Errorf("winner %d, error %v", winner, err)
+			return fmt.Errorf("winner %d, error %w", winner, err)
 		}
 		return nil
 	})
