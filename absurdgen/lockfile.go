@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"go/types"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,18 +39,19 @@ type acceptance struct{ name, why string }
 
 // locks compares the shape of each module with its lock, and adds the new lock to the plan's changes.
 func (p *plan) locks(t *tree, accept acceptance) (problems []diag.Problem, err error) {
-	byModule := map[string][]*unit{}
+	byModule := map[module][]*unit{}
 	for _, root := range t.roots {
 		if root.Module == nil || root.Module.Dir == "" {
 			continue
 		}
-		dir := root.Module.Dir
-		byModule[dir] = append(byModule[dir], unitOf(p.units, root)...)
+		m := module{path: root.Module.Path, dir: root.Module.Dir}
+		byModule[m] = append(byModule[m], unitOf(p.units, root)...)
 	}
 	ops := newOperations(p)
 	accepted := false
-	for _, dir := range sortedKeys(byModule) {
-		path := filepath.Join(dir, lockName)
+	modules := slices.SortedFunc(maps.Keys(byModule), func(a, b module) int { return cmp.Compare(a.dir, b.dir) })
+	for _, m := range modules {
+		path := filepath.Join(m.dir, lockName)
 		text, err := os.ReadFile(path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("absurdgen: %w", err)
@@ -66,8 +68,8 @@ func (p *plan) locks(t *tree, accept acceptance) (problems []diag.Problem, err e
 				continue
 			}
 		}
-		next := p.shape(byModule[dir], ops)
-		keepOthers(t, dir, old, next)
+		next := m.shape(byModule[m], ops)
+		m.keepOthers(t, old, next)
 		for _, change := range lock.Compare(old, next) {
 			p.shapes = append(p.shapes, ShapeChange{string(change.Class), change.Kind, change.Name, change.What})
 			switch {
@@ -138,11 +140,23 @@ func (p *plan) breaking(change lock.Change, path string) diag.Problem {
 	return problem
 }
 
+// A module has one lock. Names in it leave out the module's own path.
+type module struct{ path, dir string }
+
+func (m module) short(path string) string { return strings.TrimPrefix(path, m.path+"/") }
+
+func (m module) long(short string) string {
+	if short == m.path {
+		return short
+	}
+	return m.path + "/" + short
+}
+
 // keepOthers carries over what the lock says about packages that are not part of this run.
-func keepOthers(t *tree, dir string, old, next *lock.File) {
+func (m module) keepOthers(t *tree, old, next *lock.File) {
 	kept := false
 	for _, e := range old.Entries {
-		if e.Package == "" || t.rootOf[e.Package] != nil || !exists(t, dir, e.Package) {
+		if e.Package == "" || t.rootOf[m.long(e.Package)] != nil || !m.exists(e.Package) {
 			continue
 		}
 		kept = true
@@ -157,29 +171,19 @@ func keepOthers(t *tree, dir string, old, next *lock.File) {
 	}
 }
 
-// exists reports whether a package of the module in dir still has a directory.
-func exists(t *tree, dir, path string) bool {
-	for _, root := range t.roots {
-		if root.Module == nil || root.Module.Dir != dir {
-			continue
-		}
-		rest, ok := strings.CutPrefix(path, root.Module.Path)
-		if !ok {
-			return false
-		}
-		info, err := os.Stat(filepath.Join(dir, filepath.FromSlash(rest)))
-		return err == nil && info.IsDir()
-	}
-	return false
+// exists reports whether a package still has a directory.
+func (m module) exists(short string) bool {
+	info, err := os.Stat(filepath.Join(m.dir, filepath.FromSlash(strings.TrimPrefix(m.long(short), m.path))))
+	return err == nil && info.IsDir()
 }
 
 // shape describes the units of one module.
-func (p *plan) shape(units []*unit, ops *operations) *lock.File {
+func (m module) shape(units []*unit, ops *operations) *lock.File {
 	f := &lock.File{}
 	seen := &typeutil.Map{}
 	for _, u := range units {
 		for _, h := range u.handles() {
-			e := lock.Entry{Kind: h.d.Verb, Name: h.durable, Package: u.pkg.PkgPath}
+			e := lock.Entry{Kind: h.d.Verb, Name: h.durable, Package: m.short(u.pkg.PkgPath)}
 			attr := func(key, value string) {
 				if value != "" {
 					e.Attrs = append(e.Attrs, lock.Attr{Key: key, Value: value})
@@ -191,8 +195,8 @@ func (p *plan) shape(units []*unit, ops *operations) *lock.File {
 			attr("queue", h.queue)
 			for key, t := range map[string]types.Type{"in": h.in, "out": h.out} {
 				if t != nil {
-					attr(key, wireType(t))
-					describe(f, seen, t)
+					attr(key, m.wireType(t))
+					m.describe(f, seen, t)
 				}
 			}
 			if h.d.Verb == "workflow" {
@@ -206,33 +210,33 @@ func (p *plan) shape(units []*unit, ops *operations) *lock.File {
 }
 
 // describe adds an entry for every struct that is written field by field.
-func describe(f *lock.File, seen *typeutil.Map, t types.Type) {
+func (m module) describe(f *lock.File, seen *typeutil.Map, t types.Type) {
 	if seen.Set(t, true) != nil || payload.HowOf(t) != payload.ByKind {
 		return
 	}
 	switch u := t.Underlying().(type) {
 	case *types.Pointer:
-		describe(f, seen, u.Elem())
+		m.describe(f, seen, u.Elem())
 	case *types.Slice:
-		describe(f, seen, u.Elem())
+		m.describe(f, seen, u.Elem())
 	case *types.Array:
-		describe(f, seen, u.Elem())
+		m.describe(f, seen, u.Elem())
 	case *types.Map:
-		describe(f, seen, u.Elem())
+		m.describe(f, seen, u.Elem())
 	case *types.Struct:
-		e := lock.Entry{Kind: "type", Name: wireType(t), Ops: wireFields(u)}
+		e := lock.Entry{Kind: "type", Name: m.wireType(t), Ops: m.wireFields(u)}
 		if _, named := types.Unalias(t).(*types.Named); named && f.Find(e.Kind, e.Name) == nil {
 			f.Entries = append(f.Entries, e)
 		}
 		for _, field := range payload.Fields(u).Kept {
-			describe(f, seen, field.Var.Type())
+			m.describe(f, seen, field.Var.Type())
 		}
 	}
 }
 
-func wireFields(s *types.Struct) (fields []lock.Op) {
+func (m module) wireFields(s *types.Struct) (fields []lock.Op) {
 	for _, f := range payload.Fields(s).Kept {
-		text := wireType(f.Var.Type())
+		text := m.wireType(f.Var.Type())
 		if f.Tag.String {
 			text += ",string"
 		}
@@ -242,9 +246,9 @@ func wireFields(s *types.Struct) (fields []lock.Op) {
 }
 
 // wireType names a type by what it looks like in JSON: structs and marshalers by name, all others by their make.
-func wireType(t types.Type) string {
+func (m module) wireType(t types.Type) string {
 	t = types.Unalias(t)
-	full := types.TypeString(t, nil)
+	full := types.TypeString(t, func(p *types.Package) string { return m.short(p.Path()) })
 	if payload.HowOf(t) != payload.ByKind {
 		return full
 	}
@@ -255,19 +259,19 @@ func wireType(t types.Type) string {
 		}
 		return u.Name()
 	case *types.Pointer:
-		return "*" + wireType(u.Elem())
+		return "*" + m.wireType(u.Elem())
 	case *types.Slice:
-		return "[]" + wireType(u.Elem())
+		return "[]" + m.wireType(u.Elem())
 	case *types.Array:
-		return "[" + strconv.FormatInt(u.Len(), 10) + "]" + wireType(u.Elem())
+		return "[" + strconv.FormatInt(u.Len(), 10) + "]" + m.wireType(u.Elem())
 	case *types.Map:
-		return "map[" + wireType(u.Key()) + "]" + wireType(u.Elem())
+		return "map[" + m.wireType(u.Key()) + "]" + m.wireType(u.Elem())
 	case *types.Struct:
 		if _, named := t.(*types.Named); named {
 			return full
 		}
 		var fields []string
-		for _, f := range wireFields(u) {
+		for _, f := range m.wireFields(u) {
 			fields = append(fields, f.Kind+" "+f.Name)
 		}
 		return "struct{" + strings.Join(fields, "; ") + "}"

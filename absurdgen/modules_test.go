@@ -1,6 +1,7 @@
 package absurdgen
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -73,4 +74,48 @@ func TestVendored(t *testing.T) {
 	_, err := Run(t.Context(), Options{Dir: dir, Env: env, Patterns: []string{"./..."}})
 	check(t, err)
 	goCommand(t, dir, env, "vet", "./...")
+}
+
+// TestABIGuard compiles old output with a runtime that does not know its ABI: the compiler's text says what to run.
+func TestABIGuard(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	writeModule(t, dir, "example.com/bills")
+	writeFiles(t, dir, map[string]string{"bills.go": stepOfBills})
+	opts := Options{Dir: dir, Env: fixtureEnv()}
+	_, err := Run(t.Context(), opts)
+	check(t, err)
+	goCommand(t, dir, fixtureEnv(), "mod", "vendor")
+	runtime := filepath.Join(dir, "vendor", filepath.FromSlash(runtimePath), "workflow.go")
+	text, err := os.ReadFile(runtime)
+	check(t, err)
+	check(t, os.WriteFile(runtime, bytes.ReplaceAll(text, []byte(abi), []byte("ABI99OrRunGoGenerate")), 0o644))
+	cmd := exec.Command("go", "build", ".")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOFLAGS=-mod=vendor", "GOWORK=off")
+	out, err := cmd.CombinedOutput()
+	if want := "absurd_gen.go:8:20: undefined: workflow.ABI1OrRunGoGenerate"; err == nil || !bytes.Contains(out, []byte(want)) {
+		t.Errorf("go build: %v\n%s\nwant %s", err, out, want)
+	}
+}
+
+func TestImportable(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		path, from string
+		want       bool
+	}{
+		{"time", "m/p", true},
+		{"internal/abi", "m/p", false},
+		{"m/internal/x", "m", true},
+		{"m/internal/x", "m/p/q", true},
+		{"m/internal", "m/p", true},
+		{"m/internal/x", "mm/p", false},
+		{"m/p/internal/x", "m/q", false},
+		{"m/internal/a/internal/x", "m/b", false},
+		{"m/internals/x", "n", true},
+	} {
+		if got := importable(c.path, c.from); got != c.want {
+			t.Errorf("%s from %s: %v", c.path, c.from, got)
+		}
+	}
 }

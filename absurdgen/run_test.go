@@ -11,8 +11,8 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// module writes a module with the input of an archive and returns its directory.
-func module(t *testing.T, archive string) string {
+// fromCase writes a module with the input of an archive and returns its directory.
+func fromCase(t *testing.T, archive string) string {
 	t.Helper()
 	a, err := txtar.ParseFile(filepath.Join("testdata", archive+".txtar"))
 	check(t, err)
@@ -41,7 +41,7 @@ func generated(t *testing.T, dir string) string {
 // TestRegenerate damages yesterday's output in every way, and wants the same bytes back each time.
 func TestRegenerate(t *testing.T) {
 	t.Parallel()
-	dir := module(t, "orders")
+	dir := fromCase(t, "orders")
 	_, err := runIn(t, dir, Options{})
 	check(t, err)
 	want := generated(t, dir)
@@ -79,7 +79,7 @@ func TestRegenerate(t *testing.T) {
 // TestUnchangedIsNotTouched holds the build cache's side of the bargain: a run without changes leaves the file alone.
 func TestUnchangedIsNotTouched(t *testing.T) {
 	t.Parallel()
-	dir := module(t, "orders")
+	dir := fromCase(t, "orders")
 	_, err := runIn(t, dir, Options{})
 	check(t, err)
 	path := filepath.Join(dir, fileName)
@@ -99,7 +99,7 @@ func TestUnchangedIsNotTouched(t *testing.T) {
 
 func TestOrphansAreDeleted(t *testing.T) {
 	t.Parallel()
-	dir := module(t, "orphan")
+	dir := fromCase(t, "orphan")
 	_, err := runIn(t, dir, Options{})
 	check(t, err)
 	for name, want := range map[string]bool{"gone": false, "alone": false, "theirs": true} {
@@ -112,7 +112,7 @@ func TestOrphansAreDeleted(t *testing.T) {
 
 func TestCheckWritesNothing(t *testing.T) {
 	t.Parallel()
-	dir := module(t, "orphan")
+	dir := fromCase(t, "orphan")
 	check(t, os.MkdirAll(filepath.Join(dir, "p"), 0o755))
 	check(t, os.WriteFile(filepath.Join(dir, "p", "p.go"), []byte("package p\n\nimport \"context\"\n\n//absurd:step\nfunc one(ctx context.Context) error { return nil }\n"), 0o644))
 	result, err := runIn(t, dir, Options{Check: true})
@@ -135,7 +135,7 @@ func TestCheckWritesNothing(t *testing.T) {
 // TestNothingIsWrittenWhenAnythingIsWrong has one good package and one with a mistake.
 func TestNothingIsWrittenWhenAnythingIsWrong(t *testing.T) {
 	t.Parallel()
-	dir := module(t, "orphan")
+	dir := fromCase(t, "orphan")
 	for name, directive := range map[string]string{"good": "step", "bad": "step attempts=0"} {
 		check(t, os.MkdirAll(filepath.Join(dir, name), 0o755))
 		src := "package " + name + "\n\nimport \"context\"\n\n//absurd:" + directive + "\nfunc one(ctx context.Context) error { return nil }\n"

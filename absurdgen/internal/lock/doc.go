@@ -1,7 +1,7 @@
 // Package lock is the shape lock: a sorted text file, committed beside the code, of what each workflow does durably and
 // what its payloads look like.
 //
-//	workflow orders.fulfil example.com/shop/orders queue=orders in=example.com/shop/orders.Order
+//	workflow orders.fulfil orders in=orders.Order out=[]orders.Bin queue=orders
 //		step orders.charge
 //		if
 //			await order.approved
