@@ -58,15 +58,34 @@ begin
   if v_max <= v_task.attempt then
     raise exception 'max_attempts (%) must be greater than current attempts (%)', v_max, v_task.attempt;
   end if;
-  v_id := absurd.begin_attempt(v_queue_no, p_task_id, v_now, v_task.ended_at, v_task.failure, v_now);
-  -- max_duration counts from here, or it would end the new attempt at once. Its timer may have gone with the old one.
-  update absurd.tasks t set max_attempts = v_max, revived_at = v_now where t.queue_no = v_queue_no and t.task_id = p_task_id;
-  insert into absurd.timers (queue_no, kind, due_at, task_id)
-  select v_queue_no, 'd', v_now + make_interval(secs => s.max_duration), p_task_id
-  from (select absurd.seconds_option(v_task.cancellation, 'max_duration') as max_duration) s
-  where s.max_duration is not null
-  on conflict do nothing;
+  v_id := absurd.revive_task(v_task, v_max, v_now);
   return query select p_task_id, v_id, v_task.attempt + 1, false;
+end
+$$;
+
+-- revive_task begins another attempt of a failed task, in place, and returns its run. The failures that the task's own names as its
+-- records are removed, so that what failed is done again (see remove_failures); every other checkpoint stays.
+create function absurd.revive_task(p_task absurd.tasks, p_max_attempts integer, p_now timestamptz) returns uuid
+language plpgsql
+as $$
+declare
+  v_run_id uuid;
+  v_due    timestamptz := absurd.policy_deadline(p_task.cancellation, p_task.enqueue_at, p_task.first_started_at, p_now, p_now);
+begin
+  if jsonb_typeof(p_task.failure -> 'records') = 'array' then
+    perform absurd.remove_failures(p_task.queue_no, array_agg(p_task.task_id), array_agg(r.name))
+    from jsonb_array_elements_text(p_task.failure -> 'records') r (name);
+  end if;
+  v_run_id := absurd.begin_attempt(p_task.queue_no, p_task.task_id, p_now, p_task.ended_at, p_task.failure, p_now);
+  -- max_duration counts from here, or it would end the new attempt at once. Its timer may have gone with the old one.
+  update absurd.tasks t
+  set max_attempts = p_max_attempts, revived_at = p_now
+  where t.queue_no = p_task.queue_no and t.task_id = p_task.task_id;
+  if v_due is not null then
+    insert into absurd.timers (queue_no, kind, due_at, task_id) values (p_task.queue_no, 'd', v_due, p_task.task_id)
+    on conflict do nothing;
+  end if;
+  return v_run_id;
 end
 $$;
 

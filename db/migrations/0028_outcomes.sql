@@ -37,7 +37,7 @@ end
 $$;
 
 -- retry_task_now gives a failed task another attempt at once, in place. The records named in its failure (the member
--- "records") are removed, so that what failed is done again (see remove_failures); every other record stays. It raises max_attempts where needed,
+-- "records") are removed, so that what failed is done again (see revive_task). It raises max_attempts where needed,
 -- forgets lost leases, and max_duration counts anew. No row for an unknown task; an error for one that has not failed. Locks the task's row.
 create function absurd.retry_task_now(p_queue text, p_task uuid) returns table (task_id uuid, attempt integer)
 language plpgsql
@@ -56,19 +56,8 @@ begin
     raise exception 'task % of queue "%" has not failed: only a failed task can be tried again', p_task, p_queue;
   end if;
 
-  perform absurd.remove_failures(v_queue_no, array_agg(p_task), array_agg(u.name))
-  from jsonb_array_elements_text(case jsonb_typeof(v_task.failure -> 'records') when 'array' then v_task.failure -> 'records' else '[]' end) u(name);
-
-  perform absurd.begin_attempt(v_queue_no, p_task, v_now, v_task.ended_at, v_task.failure, v_now);
-  update absurd.tasks t
-  set max_attempts = greatest(t.max_attempts, t.attempt), revived_at = v_now, has_records = true
-  where t.queue_no = v_queue_no and t.task_id = p_task;
-  insert into absurd.timers (queue_no, due_at, task_id, kind)
-  select v_queue_no, d.due_at, p_task, 'd'
-  from absurd.policy_deadline(v_task.cancellation, v_task.enqueue_at, v_task.first_started_at, v_now, v_now) d(due_at)
-  where d.due_at is not null
-  on conflict do nothing;
-
+  perform absurd.revive_task(v_task,
+    case when v_task.max_attempts is not null then greatest(v_task.max_attempts, v_task.attempt + 1) end, v_now);
   return query select p_task, v_task.attempt + 1;
 end
 $$;

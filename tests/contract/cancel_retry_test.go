@@ -105,6 +105,15 @@ func revoking() []pin {
 			s.exec(retry, task, "{}")
 			s.want("a|1", "select checkpoint_name, state from absurd.get_task_checkpoint_states({q}, $1, $2)", task, s.claim())
 		}},
+		{"5.retry_removes_the_failures_of_a_workflow", func(s *session) {
+			task, run := s.running(`{"max_attempts": 1}`)
+			s.exec("select absurd.set_task_checkpoint_state({q}, $1, 'good', '1', $2)", task, run)
+			s.exec("select absurd.set_task_checkpoint_state({q}, $1, 'bad', '1', $2)", task, run)
+			s.exec("update absurd.checkpoints set outcome = 'f' where task_id = $1 and checkpoint_name = 'bad'", task)
+			s.exec(`select absurd.fail_run({q}, $1, '{"name": "E", "records": ["bad", "good"]}')`, run)
+			s.exec(retry, task, "{}")
+			s.want("good", "select checkpoint_name from {c}")
+		}},
 		{"13.13.max_duration_counts_from_the_retry", func(s *session) {
 			task, _ := failed(s, `{"max_attempts": 1, "cancellation": {"max_duration": 10, "max_delay": 5}}`)
 			s.at(100)

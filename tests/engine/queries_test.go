@@ -21,7 +21,7 @@ var internals = strings.Fields(`
 	drop_orphaned_timers drop_waits emit_to_waiters end_passes end_task end_waits explain_refusals fail_current_run find_run fire_all_timers
 	fire_deadlines fire_timers has_cron insert_task interval_policy lock_own_run lock_run make_pending meet_events notify_ended
 	notify_ready number_option number_problem option_problem park_passes place_events policy_deadline put_to_sleep queue_number
-	recheck_waits refuse_lost_run remove_failures remove_worker require_cron require_queue reserve_keys retry_delay
+	recheck_waits refuse_lost_run remove_failures remove_worker require_cron require_queue reserve_keys retry_delay revive_task
 	retry_problem run_state seconds_option set_lease share_event state_word store_waits take_back take_ready task_name_no
 	text_problem time_out_waits time_problem unschedule unschedule_job unschedule_jobs uuidv7_at word_policy write_checkpoint`)
 
