@@ -155,6 +155,25 @@ func TestTimeoutIsRecorded(t *testing.T) {
 	}
 }
 
+// TestTimeoutBeforeSuspension: the time is up before the wait can even be stored. It has timed out, unless the event was there.
+func TestTimeoutBeforeSuspension(t *testing.T) {
+	r := newRig(t)
+	flow := workflow.NewFlow[string, string]("wait")
+	r.work(workflow.WorkerOptions{}, flow.Bind(func(ctx workflow.Context, key string) (string, error) {
+		n, err := signal.Await(ctx, key, time.Microsecond)
+		if errors.Is(err, workflow.ErrTimeout) {
+			return "timeout", nil
+		}
+		return n.Value, err
+	}))
+	r.emit("there", "value")
+	for key, want := range map[string]string{"there": "value", "missing": "timeout"} {
+		if got := result(r, spawn(r, flow, key)); got != want {
+			t.Errorf("event %s: result %q, want %q", key, got, want)
+		}
+	}
+}
+
 // TestWaitsSideBySide: two waits with timeouts, one without, and two sleeps, each in a branch of its own.
 func TestWaitsSideBySide(t *testing.T) {
 	r := newRig(t)
