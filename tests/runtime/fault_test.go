@@ -131,9 +131,7 @@ func TestLostCommitAnswer(t *testing.T) {
 			if got := result(r, task); got != "lose-my-result" {
 				t.Errorf("result %q", got)
 			}
-			if f.fired.Load() == 0 {
-				t.Error("no answer was lost")
-			}
+			r.eventually("an answer is lost", func() bool { return f.fired.Load() > 0 }) // the result may be there before
 			if runs.Load() != 3 {
 				t.Errorf("the step ran %d times, want 3", runs.Load())
 			}
