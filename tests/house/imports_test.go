@@ -1,0 +1,53 @@
+package house
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// driver is pgx with what it needs.
+var driver = []string{"github.com/jackc/", "golang.org/x/text/", "golang.org/x/sync/"}
+
+// TestImports: what a package may depend on, directly or not, besides the standard library. It keeps the tools out of the programs of
+// users, and the generator apart from the runtime.
+func TestImports(t *testing.T) {
+	t.Parallel()
+	ours := func(paths ...string) []string {
+		for i, p := range paths {
+			paths[i] = module + "/" + p
+		}
+		return paths
+	}
+	for pattern, allowed := range map[string][]string{
+		"db":            append(ours("db"), driver...),
+		"db/embedded":   append(ours("db/embedded"), driver...),
+		"workflow/...":  append(ours("workflow", "db"), driver...),
+		"absurdgen/...": append(ours("absurdgen"), "github.com/dave/jennifer/", "golang.org/x/tools/", "golang.org/x/mod/", "golang.org/x/sync/"),
+	} {
+		t.Run(pattern, func(t *testing.T) {
+			t.Parallel()
+			list := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./"+pattern)
+			list.Dir = root(t)
+			deps := strings.Fields(run(t, list))
+			if len(deps) == 0 {
+				t.Fatal("no package is there")
+			}
+			for _, dep := range deps {
+				if !slices.ContainsFunc(allowed, func(a string) bool { return covers(a, dep) }) {
+					t.Errorf("%s depends on %s", pattern, dep)
+				}
+			}
+		})
+	}
+}
+
+// covers reports whether a allows dep. With a slash at its end it allows all below; without, itself and what is below, except that db
+// does not allow db/embedded, which is no part of a program in production.
+func covers(a, dep string) bool {
+	if strings.HasSuffix(a, "/") {
+		return strings.HasPrefix(dep, a)
+	}
+	return dep == a || strings.HasPrefix(dep, a+"/") && dep != module+"/db/embedded"
+}
