@@ -77,6 +77,7 @@ type benchmark struct {
 	peers   string // the peers' program
 	trials  int
 	results map[string]map[string][]outcome // by row and system
+	loads   [2]string                       // the machine's load before and after
 }
 
 func measure(ctx context.Context) (err error) {
@@ -84,10 +85,12 @@ func measure(ctx context.Context) (err error) {
 	if b.statements {
 		b.settings = append(b.settings, "pg_stat_statements.track=all", "pg_stat_statements.track_planning=on")
 	}
-	if b.peers, err = buildPeers(ctx); err != nil {
-		return err
+	if b.takesPart(dbos) || b.takesPart(river) {
+		if b.peers, err = buildPeers(ctx); err != nil {
+			return err
+		}
+		defer os.Remove(b.peers)
 	}
-	defer os.Remove(b.peers)
 	if b.server, err = startServer(ctx, b.dir, b.settings); err != nil {
 		return err
 	}
@@ -98,6 +101,7 @@ func measure(ctx context.Context) (err error) {
 	defer b.pooler.stop()
 
 	began := time.Now()
+	b.loads[0] = load()
 	for rep := range b.reps {
 		for _, r := range plan {
 			if err := b.row(ctx, r, rep); err != nil {
@@ -106,6 +110,7 @@ func measure(ctx context.Context) (err error) {
 		}
 	}
 	fmt.Printf("\nmeasured in %v\n\n", time.Since(began).Round(time.Second))
+	b.loads[1] = load()
 	report := b.report()
 	fmt.Println(report)
 	if b.doc == "" {
@@ -121,7 +126,7 @@ func (b *benchmark) row(ctx context.Context, r row, rep int) error {
 	}
 	for _, system := range systems {
 		size := r.sizes[system]
-		if size == 0 || len(b.systems) > 0 && !slices.Contains(b.systems, system) {
+		if size == 0 || !b.takesPart(system) {
 			continue
 		}
 		spec := trial.Spec{System: system, Work: r.work, Tasks: max(int(float64(size)*b.scale), 1), InFlight: r.inFlight}
@@ -145,6 +150,20 @@ func (b *benchmark) row(ctx context.Context, r row, rep int) error {
 		fmt.Printf("%d  %-9s  %-9s  %s\n", rep+1, r.id, system, o)
 	}
 	return nil
+}
+
+func (b *benchmark) takesPart(system string) bool {
+	return len(b.systems) == 0 || slices.Contains(b.systems, system)
+}
+
+// load returns the machine's load average of the last minute: what else runs spoils a measurement.
+func load() string {
+	data, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	first, _, _ := strings.Cut(string(data), " ")
+	return first
 }
 
 // buildPeers builds the program of the peers, whose module users never see.
