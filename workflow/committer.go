@@ -15,10 +15,14 @@ import (
 // committer gathers what passes want written and writes it in groups: while one flush waits for the disk, the next gathers.
 // A pass has at most one unit on the way, so units never have to be kept in order.
 type committer struct {
-	engine store.Engine
-	log    *slog.Logger
-	in     chan *commit
+	engine  store.Engine
+	log     *slog.Logger
+	in      chan *commit
+	crowded chan struct{} // a crowd waits
 }
+
+// crowd is how many waiting units make another flush worth its commit while one is on its way.
+const crowd = 64
 
 // maxFlush bounds a flush: enough to make the cost of a commit small, not so much that the first unit waits for the last.
 const (
@@ -38,10 +42,38 @@ type committed struct {
 }
 
 func newCommitter(e store.Engine, log *slog.Logger) *committer {
-	return &committer{engine: e, log: log, in: make(chan *commit, maxFlush)}
+	return &committer{engine: e, log: log, in: make(chan *commit, maxFlush), crowded: make(chan struct{}, 1)}
 }
 
-// run flushes until ctx ends. Several may run side by side.
+// handIn takes a unit, unless done is closed first.
+func (c *committer) handIn(u *commit, done <-chan struct{}) {
+	select {
+	case c.in <- u:
+	case <-done:
+		return
+	}
+	if len(c.in) >= crowd {
+		poke(c.crowded)
+	}
+}
+
+// help flushes beside run where one flush at a time cannot keep up, until ctx ends.
+func (c *committer) help(ctx context.Context) {
+	for {
+		select {
+		case <-c.crowded:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case first := <-c.in:
+			c.flush(ctx, c.gather(first))
+		default:
+		}
+	}
+}
+
+// run flushes until ctx ends.
 func (c *committer) run(ctx context.Context) {
 	for {
 		select {

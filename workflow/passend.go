@@ -98,10 +98,7 @@ func (p *pass) commit(u *store.Unit) {
 	u.Task, u.Token, u.Records = p.claimed.Task, p.claimed.Token, p.records
 	p.records = nil
 	p.committing = true
-	select {
-	case p.queue.committer.in <- &commit{unit: u, answer: p.answer}:
-	case <-p.session.lost.Done():
-	}
+	p.queue.committer.handIn(&commit{unit: u, answer: p.answer}, p.session.lost.Done())
 }
 
 // committed waits for the answer to the unit on its way, if there is one. It reports whether the pass goes on.

@@ -134,7 +134,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 }
 
-// Connections of a session: flushers, one claimer a queue, and the lease with the sweep.
+// flushers is how many flushes of a queue may be on their way: one, and another where a crowd waits. Two at all times would
+// halve the batches and so nearly double the commits.
 const flushers = 2
 
 // connect opens the worker's own connections, so that nothing else in the process can take those that renew its lease.
@@ -189,9 +190,8 @@ func (w *Worker) session(ctx context.Context, pool *pgxpool.Pool) (lost bool, er
 	defer context.AfterFunc(s.lost, stopClaiming)()
 	var claims, rest sync.WaitGroup
 	for _, c := range claimers {
-		for range flushers {
-			rest.Go(func() { c.committer.run(s.lost) })
-		}
+		rest.Go(func() { c.committer.run(s.lost) })
+		rest.Go(func() { c.committer.help(s.lost) })
 		claims.Go(func() { c.run(claiming) })
 	}
 	rest.Go(func() { s.keepLease(s.lost) })
