@@ -11,7 +11,6 @@ help: ## list the commands
 
 .PHONY: generate
 generate: ## write all generated code: the sqlc wrappers, then what absurdgen makes
-	$(SQLC) generate
 	$(GO) generate ./...
 
 .PHONY: check
