@@ -3,26 +3,70 @@ package workflow
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/fnv"
+
+	"github.com/absurdgen/absurdgen/workflow/codec"
 )
 
 // MaxPayload is the largest payload in bytes, encoded: the input of a task or a step, the outcome of a step, an event.
 const MaxPayload = 2 << 20
 
-// encode returns the JSON of v. what names the payload in errors; the payload itself never appears in them.
-func encode[T any](what string, v T) ([]byte, error) {
-	data, err := json.Marshal(v)
+// payload writes and reads the JSON of one kind of payload: with the generated codec of its type, or else by reflection. what
+// names the payload in errors; its contents never appear in them.
+type payload[T any] struct {
+	what  string
+	codec codec.Codec[T]
+}
+
+func (p payload[T]) with(c codec.Codec[T]) payload[T] {
+	p.codec = c
+	return p
+}
+
+// encode returns the JSON of v; null where there is no payload.
+func (p payload[T]) encode(v T) ([]byte, error) {
+	if _, none := any(v).(None); none {
+		return []byte("null"), nil
+	}
+	data, err := p.append(v)
 	if err != nil {
-		return nil, fmt.Errorf("workflow: %s cannot be encoded: %w", what, err)
+		return nil, fmt.Errorf("workflow: %s cannot be encoded: %w", p.what, err)
 	}
 	if len(data) > MaxPayload {
-		return nil, fmt.Errorf("workflow: %s has %d bytes, the limit is %d: pass a reference to it instead", what, len(data), MaxPayload)
-	}
-	if hasNUL(data) {
-		return nil, fmt.Errorf(`workflow: %s holds a NUL character ("\u0000"), which PostgreSQL cannot store in jsonb`, what)
+		return nil, fmt.Errorf("workflow: %s has %d bytes, the limit is %d: pass a reference to it instead", p.what, len(data), MaxPayload)
 	}
 	return data, nil
+}
+
+func (p payload[T]) append(v T) ([]byte, error) {
+	if p.codec.Append != nil {
+		return p.codec.Append(nil, v)
+	}
+	data, err := json.Marshal(v)
+	if err == nil && hasNUL(data) {
+		err = errors.New(`it holds a NUL character ("\u0000"), which PostgreSQL cannot store in jsonb`)
+	}
+	return data, err
+}
+
+// decode reads the JSON of a T. No payload at all is the zero value.
+func (p payload[T]) decode(data []byte) (T, error) {
+	var v T
+	if len(data) == 0 {
+		return v, nil
+	}
+	var err error
+	if p.codec.Decode != nil {
+		err = p.codec.Decode(data, &v)
+	} else {
+		err = json.Unmarshal(data, &v)
+	}
+	if err != nil {
+		return v, fmt.Errorf("workflow: %s cannot be decoded: %w", p.what, err)
+	}
+	return v, nil
 }
 
 // hasNUL reports whether the JSON text holds the escape of a NUL: \u0000 behind an even number of backslashes.
@@ -41,18 +85,6 @@ func hasNUL(data []byte) bool {
 		}
 		rest = rest[i+1:]
 	}
-}
-
-// decode reads the JSON of a T. No payload at all is the zero value.
-func decode[T any](what string, data []byte) (T, error) {
-	var v T
-	if len(data) == 0 {
-		return v, nil
-	}
-	if err := json.Unmarshal(data, &v); err != nil {
-		return v, fmt.Errorf("workflow: %s cannot be decoded: %w", what, err)
-	}
-	return v, nil
 }
 
 // fingerprint tells inputs apart. It is taken from the encoder's bytes, because stored jsonb comes back reordered. It is

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/absurdgen/absurdgen/workflow/codec"
 	"github.com/absurdgen/absurdgen/workflow/internal/replay"
 )
 
@@ -16,6 +17,7 @@ type eventSpec[T any] struct {
 	name  string
 	queue string
 	key   func(T) string
+	body  payload[T]
 }
 
 // eventWait is what a worker needs to open a wait. It is the Arg of the operation.
@@ -30,7 +32,14 @@ func NewEvent[T any](name string, key func(T) string, opts ...EventOption) Event
 	for _, o := range opts {
 		o.event(&p)
 	}
-	return Event[T]{&eventSpec[T]{name: name, queue: p.queue, key: key}}
+	return Event[T]{&eventSpec[T]{name: name, queue: p.queue, key: key, body: payload[T]{what: "event " + name}}}
+}
+
+// Codecs gives the event a generated codec for its payload.
+func (e Event[T]) Codecs(c codec.Codec[T]) Event[T] {
+	spec := *e.spec
+	spec.body = spec.body.with(c)
+	return Event[T]{&spec}
 }
 
 // Name returns the durable name, without a key.
@@ -52,7 +61,7 @@ func (e Event[T]) wait(ctx Context, key string, timeout time.Duration) *Future[T
 		return refused[T](fmt.Errorf("workflow: event %s lives on queue %q, but this task runs on queue %q:"+
 			" declare the event with that queue", e.spec.name, e.spec.queue, q))
 	}
-	return start[T](ctx, "event "+e.spec.name, replay.Call{
+	return start(ctx, e.spec.body, replay.Call{
 		Kind:    replay.Event,
 		Durable: "$event:" + e.spec.name,
 		Key:     key,
@@ -64,7 +73,7 @@ func (e Event[T]) wait(ctx Context, key string, timeout time.Duration) *Future[T
 // Emit makes the event known and wakes the tasks that wait for it. The first emit of a name and key wins. With [Tx] the
 // event is emitted when the transaction commits.
 func (e Event[T]) Emit(ctx context.Context, to Emitter, payload T) error {
-	data, err := encode("event "+e.spec.name, payload)
+	data, err := e.spec.body.encode(payload)
 	if err != nil {
 		return err
 	}

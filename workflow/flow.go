@@ -3,6 +3,7 @@ package workflow
 import (
 	"context"
 
+	"github.com/absurdgen/absurdgen/workflow/codec"
 	"github.com/absurdgen/absurdgen/workflow/internal/replay"
 )
 
@@ -11,20 +12,26 @@ import (
 //
 //	task, err := Fulfil.Spawn(ctx, client, order)
 //	bins, err := task.Result(ctx)
-type Flow[In, Out any] struct{ spec *flowSpec }
+type Flow[In, Out any] struct {
+	spec *flowSpec
+	in   payload[In]
+	out  payload[Out]
+}
 
 type flowSpec struct {
 	name   string
 	policy policy
 }
 
-func newFlowSpec(name string, opts []FlowOption) *flowSpec {
-	return &flowSpec{name: name, policy: flowPolicy(opts)}
-}
-
 // NewFlow declares a workflow with an input and an output.
 func NewFlow[In, Out any](name string, opts ...FlowOption) Flow[In, Out] {
-	return Flow[In, Out]{newFlowSpec(name, opts)}
+	return newFlow[In, Out](name, opts)
+}
+
+// Codecs gives the workflow generated codecs for its input and its output.
+func (f Flow[In, Out]) Codecs(in codec.Codec[In], out codec.Codec[Out]) Flow[In, Out] {
+	f.in, f.out = f.in.with(in), f.out.with(out)
+	return f
 }
 
 // Name returns the durable name.
@@ -34,123 +41,133 @@ func (f Flow[In, Out]) Name() string { return f.spec.name }
 func (f Flow[In, Out]) Queue() string { return f.spec.policy.queue }
 
 // Bind names the workflow function.
-func (f Flow[In, Out]) Bind(body func(Context, In) (Out, error)) Binding {
-	return bindFlow(f.spec, body)
-}
+func (f Flow[In, Out]) Bind(body func(Context, In) (Out, error)) Binding { return f.bind(body) }
 
 // Spawn makes a task that runs the workflow. With a [Client] it is committed when Spawn returns; with [Tx] it commits with
 // the caller's transaction, and a rollback leaves nothing.
 func (f Flow[In, Out]) Spawn(ctx context.Context, s Spawner, in In, opts ...SpawnOption) (Task[Out], error) {
-	return spawn[In, Out](ctx, s, f.spec, in, opts)
+	return f.spawn(ctx, s, in, opts)
 }
 
 // SpawnMany makes a task for each input in one statement, all of them or none, and returns them in the order of the inputs.
 // The options are those of every task. For many tasks this is far cheaper than one [Flow.Spawn] each; 1,000 at a time is plenty.
 func (f Flow[In, Out]) SpawnMany(ctx context.Context, s Spawner, inputs []In, opts ...SpawnOption) ([]Task[Out], error) {
-	return spawnMany[In, Out](ctx, s, f.spec, inputs, opts)
+	return f.spawnMany(ctx, s, inputs, opts)
 }
 
 // Attach returns the task with the given id. Nothing is asked of the database.
-func (f Flow[In, Out]) Attach(c *Client, id TaskID) Task[Out] {
-	return Task[Out]{ID: id, queue: f.spec.policy.queue, client: c}
-}
+func (f Flow[In, Out]) Attach(c *Client, id TaskID) Task[Out] { return f.attach(c, id) }
 
 // FlowIn is a [Flow] without an output.
-type FlowIn[In any] struct{ spec *flowSpec }
+type FlowIn[In any] struct{ flow Flow[In, None] }
 
 // NewFlowIn declares a workflow with an input and no output.
 func NewFlowIn[In any](name string, opts ...FlowOption) FlowIn[In] {
-	return FlowIn[In]{newFlowSpec(name, opts)}
+	return FlowIn[In]{newFlow[In, None](name, opts)}
+}
+
+// Codecs gives the workflow a generated codec for its input.
+func (f FlowIn[In]) Codecs(in codec.Codec[In]) FlowIn[In] {
+	f.flow.in = f.flow.in.with(in)
+	return f
 }
 
 // Name returns the durable name.
-func (f FlowIn[In]) Name() string { return f.spec.name }
+func (f FlowIn[In]) Name() string { return f.flow.Name() }
 
 // Queue returns the queue on which the workflow's tasks live.
-func (f FlowIn[In]) Queue() string { return f.spec.policy.queue }
+func (f FlowIn[In]) Queue() string { return f.flow.Queue() }
 
 // Bind names the workflow function.
 func (f FlowIn[In]) Bind(body func(Context, In) error) Binding {
-	return bindFlow(f.spec, func(ctx Context, in In) (None, error) { return None{}, body(ctx, in) })
+	return f.flow.bind(func(ctx Context, in In) (None, error) { return None{}, body(ctx, in) })
 }
 
 // Spawn is as [Flow.Spawn].
 func (f FlowIn[In]) Spawn(ctx context.Context, s Spawner, in In, opts ...SpawnOption) (Task[None], error) {
-	return spawn[In, None](ctx, s, f.spec, in, opts)
+	return f.flow.spawn(ctx, s, in, opts)
 }
 
 // SpawnMany is as [Flow.SpawnMany].
 func (f FlowIn[In]) SpawnMany(ctx context.Context, s Spawner, inputs []In, opts ...SpawnOption) ([]Task[None], error) {
-	return spawnMany[In, None](ctx, s, f.spec, inputs, opts)
+	return f.flow.spawnMany(ctx, s, inputs, opts)
 }
 
 // Attach is as [Flow.Attach].
-func (f FlowIn[In]) Attach(c *Client, id TaskID) Task[None] {
-	return Task[None]{ID: id, queue: f.spec.policy.queue, client: c}
-}
+func (f FlowIn[In]) Attach(c *Client, id TaskID) Task[None] { return f.flow.attach(c, id) }
 
 // FlowOut is a [Flow] without an input.
-type FlowOut[Out any] struct{ spec *flowSpec }
+type FlowOut[Out any] struct{ flow Flow[None, Out] }
 
 // NewFlowOut declares a workflow with an output and no input.
 func NewFlowOut[Out any](name string, opts ...FlowOption) FlowOut[Out] {
-	return FlowOut[Out]{newFlowSpec(name, opts)}
+	return FlowOut[Out]{newFlow[None, Out](name, opts)}
+}
+
+// Codecs gives the workflow a generated codec for its output.
+func (f FlowOut[Out]) Codecs(out codec.Codec[Out]) FlowOut[Out] {
+	f.flow.out = f.flow.out.with(out)
+	return f
 }
 
 // Name returns the durable name.
-func (f FlowOut[Out]) Name() string { return f.spec.name }
+func (f FlowOut[Out]) Name() string { return f.flow.Name() }
 
 // Queue returns the queue on which the workflow's tasks live.
-func (f FlowOut[Out]) Queue() string { return f.spec.policy.queue }
+func (f FlowOut[Out]) Queue() string { return f.flow.Queue() }
 
 // Bind names the workflow function.
 func (f FlowOut[Out]) Bind(body func(Context) (Out, error)) Binding {
-	return bindFlow(f.spec, func(ctx Context, _ None) (Out, error) { return body(ctx) })
+	return f.flow.bind(func(ctx Context, _ None) (Out, error) { return body(ctx) })
 }
 
 // Spawn is as [Flow.Spawn].
 func (f FlowOut[Out]) Spawn(ctx context.Context, s Spawner, opts ...SpawnOption) (Task[Out], error) {
-	return spawn[None, Out](ctx, s, f.spec, None{}, opts)
+	return f.flow.spawn(ctx, s, None{}, opts)
 }
 
 // Attach is as [Flow.Attach].
-func (f FlowOut[Out]) Attach(c *Client, id TaskID) Task[Out] {
-	return Task[Out]{ID: id, queue: f.spec.policy.queue, client: c}
-}
+func (f FlowOut[Out]) Attach(c *Client, id TaskID) Task[Out] { return f.flow.attach(c, id) }
 
 // FlowOnly is a [Flow] with neither input nor output.
-type FlowOnly struct{ spec *flowSpec }
+type FlowOnly struct{ flow Flow[None, None] }
 
 // NewFlowOnly declares a workflow with neither input nor output.
 func NewFlowOnly(name string, opts ...FlowOption) FlowOnly {
-	return FlowOnly{newFlowSpec(name, opts)}
+	return FlowOnly{newFlow[None, None](name, opts)}
 }
 
 // Name returns the durable name.
-func (f FlowOnly) Name() string { return f.spec.name }
+func (f FlowOnly) Name() string { return f.flow.Name() }
 
 // Queue returns the queue on which the workflow's tasks live.
-func (f FlowOnly) Queue() string { return f.spec.policy.queue }
+func (f FlowOnly) Queue() string { return f.flow.Queue() }
 
 // Bind names the workflow function.
 func (f FlowOnly) Bind(body func(Context) error) Binding {
-	return bindFlow(f.spec, func(ctx Context, _ None) (None, error) { return None{}, body(ctx) })
+	return f.flow.bind(func(ctx Context, _ None) (None, error) { return None{}, body(ctx) })
 }
 
 // Spawn is as [Flow.Spawn].
 func (f FlowOnly) Spawn(ctx context.Context, s Spawner, opts ...SpawnOption) (Task[None], error) {
-	return spawn[None, None](ctx, s, f.spec, None{}, opts)
+	return f.flow.spawn(ctx, s, None{}, opts)
 }
 
 // Attach is as [Flow.Attach].
-func (f FlowOnly) Attach(c *Client, id TaskID) Task[None] {
-	return Task[None]{ID: id, queue: f.spec.policy.queue, client: c}
+func (f FlowOnly) Attach(c *Client, id TaskID) Task[None] { return f.flow.attach(c, id) }
+
+func newFlow[In, Out any](name string, opts []FlowOption) Flow[In, Out] {
+	return Flow[In, Out]{
+		spec: &flowSpec{name: name, policy: flowPolicy(opts)},
+		in:   payload[In]{what: "the input of workflow " + name},
+		out:  payload[Out]{what: "the result of workflow " + name},
+	}
 }
 
-// bindFlow closes over the codecs: the worker sees bytes.
-func bindFlow[In, Out any](s *flowSpec, body func(Context, In) (Out, error)) Binding {
-	return Binding{flow: s, runFlow: func(b *replay.Branch, info *passInfo, input []byte) ([]byte, error) {
-		in, err := decode[In]("the input of workflow "+s.name, input)
+// bind closes over the codecs: the worker sees bytes.
+func (f Flow[In, Out]) bind(body func(Context, In) (Out, error)) Binding {
+	return Binding{flow: f.spec, runFlow: func(b *replay.Branch, info *passInfo, input []byte) ([]byte, error) {
+		in, err := f.in.decode(input)
 		if err != nil {
 			return nil, &inputError{err}
 		}
@@ -158,7 +175,7 @@ func bindFlow[In, Out any](s *flowSpec, body func(Context, In) (Out, error)) Bin
 		if err != nil {
 			return nil, err
 		}
-		return encode("the result of workflow "+s.name, out)
+		return f.out.encode(out)
 	}}
 }
 

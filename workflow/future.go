@@ -34,17 +34,17 @@ func misuse(err error) error { return errors.Join(errMisuse, err) }
 var errMisuse = errors.New("workflow: misuse")
 
 // start asks for a durable operation whose recorded value is a T.
-func start[T any](ctx Context, what string, c replay.Call) *Future[T] {
+func start[T any](ctx Context, out payload[T], c replay.Call) *Future[T] {
 	b := ctx.sealed().branch
 	f, err := b.Start(c)
 	if err != nil {
 		return refused[T](misuse(err))
 	}
-	return &Future[T]{future: f, value: func(b *replay.Branch) (T, error) { return outcome[T](b, what, f.Op()) }}
+	return &Future[T]{future: f, value: func(b *replay.Branch) (T, error) { return outcome(b, out, f.Op()) }}
 }
 
 // outcome turns what is recorded into what the workflow sees.
-func outcome[T any](b *replay.Branch, what string, op *replay.Op) (T, error) {
+func outcome[T any](b *replay.Branch, out payload[T], op *replay.Op) (T, error) {
 	var zero T
 	switch op.Outcome {
 	case replay.Timeout:
@@ -52,7 +52,7 @@ func outcome[T any](b *replay.Branch, what string, op *replay.Op) (T, error) {
 	case replay.Failure:
 		return zero, stepError(op)
 	}
-	v, err := decode[T](what, op.State)
+	v, err := out.decode(op.State)
 	if err != nil {
 		b.Diverge(op, "what is recorded does not fit the code's type: "+err.Error())
 	}

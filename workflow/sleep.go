@@ -20,6 +20,6 @@ func Sleep(ctx Context, d time.Duration) error { return sleep(ctx, &sleepCall{d:
 func SleepUntil(ctx Context, t time.Time) error { return sleep(ctx, &sleepCall{at: t}) }
 
 func sleep(ctx Context, c *sleepCall) error {
-	_, err := start[None](ctx, "a sleep", replay.Call{Kind: replay.Sleep, Durable: "$sleep", Arg: c, Caller: caller}).Await(ctx)
+	_, err := start(ctx, payload[None]{what: "a sleep"}, replay.Call{Kind: replay.Sleep, Durable: "$sleep", Arg: c, Caller: caller}).Await(ctx)
 	return err
 }

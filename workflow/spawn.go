@@ -28,48 +28,46 @@ func WithHeaders(h map[string]string) SpawnOption {
 	return func(s *store.Spawn) { s.Options.Headers = h }
 }
 
-func spawn[In, Out any](ctx context.Context, with Spawner, f *flowSpec, in In, opts []SpawnOption) (Task[Out], error) {
-	tasks, err := spawnMany[In, Out](ctx, with, f, []In{in}, opts)
+func (f Flow[In, Out]) spawn(ctx context.Context, with Spawner, in In, opts []SpawnOption) (Task[Out], error) {
+	tasks, err := f.spawnMany(ctx, with, []In{in}, opts)
 	if err != nil {
 		return Task[Out]{}, err
 	}
 	return tasks[0], nil
 }
 
-func spawnMany[In, Out any](ctx context.Context, with Spawner, f *flowSpec, inputs []In, opts []SpawnOption) ([]Task[Out], error) {
+func (f Flow[In, Out]) spawnMany(ctx context.Context, with Spawner, inputs []In, opts []SpawnOption) ([]Task[Out], error) {
 	if len(inputs) == 0 {
 		return nil, nil
 	}
 	specs := make([]store.Spawn, len(inputs))
 	for i, in := range inputs {
-		s, err := f.task(in, opts)
+		params, err := f.in.encode(in)
 		if err != nil {
 			return nil, err
 		}
-		specs[i] = s
+		specs[i] = f.spec.task(params, opts)
 	}
-	queue := f.policy.queue
+	queue := f.spec.policy.queue
 	spawned, client, err := with.spawn(ctx, queue, specs)
 	if err != nil {
-		return nil, fmt.Errorf("workflow: %s was not spawned on queue %q: %w", f.name, queue, hint(err))
+		return nil, fmt.Errorf("workflow: %s was not spawned on queue %q: %w", f.spec.name, queue, hint(err))
 	}
 	tasks := make([]Task[Out], len(spawned))
 	for i, s := range spawned {
-		tasks[i] = Task[Out]{ID: s.ID, Created: s.Created, queue: queue, client: client}
+		tasks[i] = f.attach(client, s.ID)
+		tasks[i].Created = s.Created
 	}
 	return tasks, nil
 }
 
+func (f Flow[In, Out]) attach(c *Client, id TaskID) Task[Out] {
+	return Task[Out]{ID: id, queue: f.spec.policy.queue, out: f.out, client: c}
+}
+
 // task returns what is spawned for one input.
-func (f *flowSpec) task(in any, opts []SpawnOption) (store.Spawn, error) {
-	s := store.Spawn{Name: f.name, Params: []byte("null")}
-	if _, none := in.(None); !none {
-		data, err := encode("the input of workflow "+f.name, in)
-		if err != nil {
-			return store.Spawn{}, err
-		}
-		s.Params = data
-	}
+func (f *flowSpec) task(params []byte, opts []SpawnOption) store.Spawn {
+	s := store.Spawn{Name: f.name, Params: params}
 	s.Options.MaxDelay = f.policy.maxDelay
 	s.Options.MaxDuration = f.policy.maxDuration
 	for _, o := range opts {
@@ -78,5 +76,5 @@ func (f *flowSpec) task(in any, opts []SpawnOption) (store.Spawn, error) {
 	if s.Options.IdempotencyKey != "" {
 		s.Options.Fingerprint = fingerprint(s.Params)
 	}
-	return s, nil
+	return s
 }

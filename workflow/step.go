@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/absurdgen/absurdgen/workflow/codec"
 	"github.com/absurdgen/absurdgen/workflow/internal/replay"
 )
 
@@ -14,7 +15,11 @@ import (
 //
 // The function runs at least once: after a crash between its end and the record it runs again, under the same
 // [IdempotencyKey].
-type Step[In, Out any] struct{ spec *stepSpec }
+type Step[In, Out any] struct {
+	spec *stepSpec
+	in   payload[In]
+	out  payload[Out]
+}
 
 type stepSpec struct {
 	name   string
@@ -31,13 +36,20 @@ type stepCall struct {
 
 // NewStep declares a step with an input and an output.
 func NewStep[In, Out any](name string, opts ...StepOption) Step[In, Out] {
-	return Step[In, Out]{&stepSpec{name: name, policy: stepPolicy(opts)}}
+	return newStep[In, Out](name, opts)
 }
 
 // KeyedBy gives each use of the step a key of its own, taken from the input: its record is found by the key instead of by the
 // order of uses. A step in a loop, or over the items of a list that may change its order, should have one.
 func (s Step[In, Out]) KeyedBy(key func(In) string) Step[In, Out] {
-	return Step[In, Out]{s.spec.keyed(func(in any) string { return key(in.(In)) })}
+	s.spec = s.spec.keyed(func(in any) string { return key(in.(In)) })
+	return s
+}
+
+// Codecs gives the step generated codecs for its input and its output.
+func (s Step[In, Out]) Codecs(in codec.Codec[In], out codec.Codec[Out]) Step[In, Out] {
+	s.in, s.out = s.in.with(in), s.out.with(out)
+	return s
 }
 
 // Name returns the durable name.
@@ -45,99 +57,111 @@ func (s Step[In, Out]) Name() string { return s.spec.name }
 
 // Do runs the step and waits for its outcome. The error is a [*StepError] when the last attempt has failed.
 func (s Step[In, Out]) Do(ctx Context, in In) (Out, error) {
-	return callStep[In, Out](ctx, s.spec, in).Await(ctx)
+	return s.call(ctx, in).Await(ctx)
 }
 
 // Go starts the step and returns at once.
-func (s Step[In, Out]) Go(ctx Context, in In) *Future[Out] { return callStep[In, Out](ctx, s.spec, in) }
+func (s Step[In, Out]) Go(ctx Context, in In) *Future[Out] { return s.call(ctx, in) }
 
 // Bind names the function that the step runs.
 func (s Step[In, Out]) Bind(f func(context.Context, In) (Out, error)) Binding {
-	return bindStep(s.spec, f)
+	return s.bind(f)
 }
 
 // None is the input or output that a shape without one has on the inside.
 type None struct{}
 
 // StepIn is a [Step] without an output.
-type StepIn[In any] struct{ spec *stepSpec }
+type StepIn[In any] struct{ step Step[In, None] }
 
 // NewStepIn declares a step with an input and no output.
 func NewStepIn[In any](name string, opts ...StepOption) StepIn[In] {
-	return StepIn[In]{&stepSpec{name: name, policy: stepPolicy(opts)}}
+	return StepIn[In]{newStep[In, None](name, opts)}
 }
 
 // KeyedBy is as [Step.KeyedBy].
 func (s StepIn[In]) KeyedBy(key func(In) string) StepIn[In] {
-	return StepIn[In]{s.spec.keyed(func(in any) string { return key(in.(In)) })}
+	return StepIn[In]{s.step.KeyedBy(key)}
+}
+
+// Codecs gives the step a generated codec for its input.
+func (s StepIn[In]) Codecs(in codec.Codec[In]) StepIn[In] {
+	s.step.in = s.step.in.with(in)
+	return s
 }
 
 // Name returns the durable name.
-func (s StepIn[In]) Name() string { return s.spec.name }
+func (s StepIn[In]) Name() string { return s.step.Name() }
 
 // Do runs the step and waits for its end.
 func (s StepIn[In]) Do(ctx Context, in In) error {
-	_, err := callStep[In, None](ctx, s.spec, in).Await(ctx)
+	_, err := s.step.call(ctx, in).Await(ctx)
 	return err
 }
 
 // Go starts the step and returns at once.
-func (s StepIn[In]) Go(ctx Context, in In) *Future[None] { return callStep[In, None](ctx, s.spec, in) }
+func (s StepIn[In]) Go(ctx Context, in In) *Future[None] { return s.step.call(ctx, in) }
 
 // Bind names the function that the step runs.
 func (s StepIn[In]) Bind(f func(context.Context, In) error) Binding {
-	return bindStep(s.spec, func(ctx context.Context, in In) (None, error) { return None{}, f(ctx, in) })
+	return s.step.bind(func(ctx context.Context, in In) (None, error) { return None{}, f(ctx, in) })
 }
 
 // StepOut is a [Step] without an input.
-type StepOut[Out any] struct{ spec *stepSpec }
+type StepOut[Out any] struct{ step Step[None, Out] }
 
 // NewStepOut declares a step with an output and no input.
 func NewStepOut[Out any](name string, opts ...StepOption) StepOut[Out] {
-	return StepOut[Out]{&stepSpec{name: name, policy: stepPolicy(opts)}}
+	return StepOut[Out]{newStep[None, Out](name, opts)}
+}
+
+// Codecs gives the step a generated codec for its output.
+func (s StepOut[Out]) Codecs(out codec.Codec[Out]) StepOut[Out] {
+	s.step.out = s.step.out.with(out)
+	return s
 }
 
 // Name returns the durable name.
-func (s StepOut[Out]) Name() string { return s.spec.name }
+func (s StepOut[Out]) Name() string { return s.step.Name() }
 
 // Do runs the step and waits for its outcome.
 func (s StepOut[Out]) Do(ctx Context) (Out, error) {
-	return callStep[None, Out](ctx, s.spec, None{}).Await(ctx)
+	return s.step.call(ctx, None{}).Await(ctx)
 }
 
 // Go starts the step and returns at once.
 func (s StepOut[Out]) Go(ctx Context) *Future[Out] {
-	return callStep[None, Out](ctx, s.spec, None{})
+	return s.step.call(ctx, None{})
 }
 
 // Bind names the function that the step runs.
 func (s StepOut[Out]) Bind(f func(context.Context) (Out, error)) Binding {
-	return bindStep(s.spec, func(ctx context.Context, _ None) (Out, error) { return f(ctx) })
+	return s.step.bind(func(ctx context.Context, _ None) (Out, error) { return f(ctx) })
 }
 
 // StepOnly is a [Step] with neither input nor output.
-type StepOnly struct{ spec *stepSpec }
+type StepOnly struct{ step Step[None, None] }
 
 // NewStepOnly declares a step with neither input nor output.
 func NewStepOnly(name string, opts ...StepOption) StepOnly {
-	return StepOnly{&stepSpec{name: name, policy: stepPolicy(opts)}}
+	return StepOnly{newStep[None, None](name, opts)}
 }
 
 // Name returns the durable name.
-func (s StepOnly) Name() string { return s.spec.name }
+func (s StepOnly) Name() string { return s.step.Name() }
 
 // Do runs the step and waits for its end.
 func (s StepOnly) Do(ctx Context) error {
-	_, err := callStep[None, None](ctx, s.spec, None{}).Await(ctx)
+	_, err := s.step.call(ctx, None{}).Await(ctx)
 	return err
 }
 
 // Go starts the step and returns at once.
-func (s StepOnly) Go(ctx Context) *Future[None] { return callStep[None, None](ctx, s.spec, None{}) }
+func (s StepOnly) Go(ctx Context) *Future[None] { return s.step.call(ctx, None{}) }
 
 // Bind names the function that the step runs.
 func (s StepOnly) Bind(f func(context.Context) error) Binding {
-	return bindStep(s.spec, func(ctx context.Context, _ None) (None, error) { return None{}, f(ctx) })
+	return s.step.bind(func(ctx context.Context, _ None) (None, error) { return None{}, f(ctx) })
 }
 
 func (s *stepSpec) keyed(key func(any) string) *stepSpec {
@@ -146,29 +170,39 @@ func (s *stepSpec) keyed(key func(any) string) *stepSpec {
 	return &keyed
 }
 
-// callStep asks for the step.
-func callStep[In, Out any](ctx Context, s *stepSpec, in In) *Future[Out] {
-	what := "the input of step " + s.name
-	call := &stepCall{name: s.name}
-	c := replay.Call{Kind: replay.Step, Durable: s.name, Arg: call, Caller: caller}
-	if _, none := any(in).(None); !none {
-		data, err := encode(what, in)
-		if err != nil {
-			return refused[Out](err)
-		}
-		call.input = data
-		c.Fingerprint = fingerprint(data)
+func newStep[In, Out any](name string, opts []StepOption) Step[In, Out] {
+	return Step[In, Out]{
+		spec: &stepSpec{name: name, policy: stepPolicy(opts)},
+		in:   payload[In]{what: "the input of step " + name},
+		out:  payload[Out]{what: "the result of step " + name},
 	}
-	if s.key != nil {
-		c.Key = s.key(in)
-	}
-	return start[Out](ctx, "the result of step "+s.name, c)
 }
 
-// bindStep closes over the codecs: the worker sees bytes.
-func bindStep[In, Out any](s *stepSpec, f func(context.Context, In) (Out, error)) Binding {
-	return Binding{step: s, runStep: func(ctx context.Context, input []byte) ([]byte, error) {
-		in, err := decode[In]("the input of step "+s.name, input)
+// call asks for the step.
+func (s Step[In, Out]) call(ctx Context, in In) *Future[Out] { return s.start(ctx, in, nil) }
+
+func (s Step[In, Out]) start(ctx Context, in In, inline *Binding) *Future[Out] {
+	data, err := s.in.encode(in)
+	if err != nil {
+		return refused[Out](err)
+	}
+	c := replay.Call{
+		Kind:        replay.Step,
+		Durable:     s.spec.name,
+		Fingerprint: fingerprint(data),
+		Arg:         &stepCall{name: s.spec.name, input: data, inline: inline},
+		Caller:      caller,
+	}
+	if s.spec.key != nil {
+		c.Key = s.spec.key(in)
+	}
+	return start(ctx, s.out, c)
+}
+
+// bind closes over the codecs: the worker sees bytes.
+func (s Step[In, Out]) bind(f func(context.Context, In) (Out, error)) Binding {
+	return Binding{step: s.spec, runStep: func(ctx context.Context, input []byte) ([]byte, error) {
+		in, err := s.in.decode(input)
 		if err != nil {
 			return nil, Permanent(err)
 		}
@@ -176,7 +210,7 @@ func bindStep[In, Out any](s *stepSpec, f func(context.Context, In) (Out, error)
 		if err != nil {
 			return nil, err
 		}
-		data, err := encode("the result of step "+s.name, out)
+		data, err := s.out.encode(out)
 		if err != nil {
 			return nil, Permanent(fmt.Errorf("%w (the step has run; its result cannot be recorded)", err))
 		}

@@ -16,6 +16,7 @@ type Task[Out any] struct {
 	Created bool // false when Spawn found a task with the same idempotency key
 
 	queue  string
+	out    payload[Out]
 	client *Client
 }
 
@@ -38,7 +39,7 @@ func (t Task[Out]) Result(ctx context.Context) (Out, error) {
 		case o == nil:
 			return zero, fmt.Errorf("%w: %s on queue %q", ErrNotFound, t.ID, t.queue)
 		case o.State == store.Completed:
-			return decode[Out]("the result of task "+t.ID.String(), o.Result)
+			return t.out.decode(o.Result)
 		case o.State == store.Failed:
 			return zero, taskError(t.ID, o.Failure)
 		case o.State == store.CancelledState:
