@@ -46,7 +46,7 @@ func TestPlansMadeSmallStayGood(t *testing.T) {
 		s.exec("select absurd.fail_run({q}, $1, '{}')", run)
 		s.exec("select absurd.retry_task({q}, $1)", run)
 		s.exec("select absurd.cancel_task({q}, $1)", run)
-		s.exec(`select absurd.spawn_task({q}, 'work', '{}', '{"idempotency_key": "k"}')`)
+		s.exec(`select absurd.spawn_task({q}, 'work', '{}', '{"idempotency_key": "k", "max_attempts": 1}')`)
 	}
 	for range 4 {
 		life()
