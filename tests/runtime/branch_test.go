@@ -197,7 +197,7 @@ func TestReplayIsDeterministic(t *testing.T) {
 	r := newRig(t)
 	flow := workflow.NewFlow[int, string]("chance")
 	seen := make(chan string, 9)
-	r.work(workflow.WorkerOptions{}, flow.Bind(func(ctx workflow.Context, _ int) (string, error) {
+	r.work(workflow.WorkerOptions{Parked: -1}, flow.Bind(func(ctx workflow.Context, _ int) (string, error) {
 		drawn := fmt.Sprint(workflow.Now(ctx), workflow.Rand(ctx).Int64(), workflow.Rand(ctx).Int64(), workflow.NewID(ctx), workflow.NewID(ctx))
 		seen <- drawn
 		_, err := signal.Await(ctx, "go", 0)

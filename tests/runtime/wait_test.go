@@ -26,6 +26,13 @@ func (r *rig) emit(name, value string) {
 	}
 }
 
+// parkedAndReplayed runs a test with passes that go on where they were parked, and with passes that always replay.
+func parkedAndReplayed(t *testing.T, test func(*testing.T, workflow.WorkerOptions)) {
+	t.Helper()
+	t.Run("parked", func(t *testing.T) { test(t, workflow.WorkerOptions{}) })
+	t.Run("replayed", func(t *testing.T) { test(t, workflow.WorkerOptions{Parked: -1}) })
+}
+
 // TestWaitsHoldNoWorker: a worker with room for one pass keeps any number of tasks waiting, and still gets work done.
 func TestWaitsHoldNoWorker(t *testing.T) {
 	const many = 30
@@ -126,33 +133,35 @@ func TestEventDuringWait(t *testing.T) {
 
 // TestTimeoutIsRecorded: an event that comes after the wait has timed out changes nothing, also in a replay.
 func TestTimeoutIsRecorded(t *testing.T) {
-	r := newRig(t)
-	flow := workflow.NewFlow[string, string]("wait")
-	passes := make(chan error, 9)
-	r.work(workflow.WorkerOptions{}, flow.Bind(func(ctx workflow.Context, _ string) (string, error) {
-		_, err := signal.Await(ctx, "too late", 300*time.Millisecond)
-		passes <- err
-		n, _ := signal.Await(ctx, "go", 0)
-		return n.Value, err
-	}))
-	task := spawn(r, flow, "")
-	if err := receive(r, "the end of the wait", passes); !errors.Is(err, workflow.ErrTimeout) {
-		t.Fatalf("the wait ended with %v, want ErrTimeout", err)
-	}
-	r.eventually("the task waits for the other event", func() bool { return one[int](r, `select count(*) from absurd.waits`) == 1 })
-	r.emit("too late", "x")
-	r.emit("go", "on")
-	if failure := failed(r, task); failure.Message != workflow.ErrTimeout.Error() {
-		t.Errorf("the task failed with %q", failure.Message)
-	}
-	for len(passes) > 0 {
-		if err := <-passes; !errors.Is(err, workflow.ErrTimeout) {
-			t.Errorf("in a replay the wait ended with %v", err)
+	parkedAndReplayed(t, func(t *testing.T, o workflow.WorkerOptions) {
+		r := newRig(t)
+		flow := workflow.NewFlow[string, string]("wait")
+		passes := make(chan error, 9)
+		r.work(o, flow.Bind(func(ctx workflow.Context, _ string) (string, error) {
+			_, err := signal.Await(ctx, "too late", 300*time.Millisecond)
+			passes <- err
+			n, _ := signal.Await(ctx, "go", 0)
+			return n.Value, err
+		}))
+		task := spawn(r, flow, "")
+		if err := receive(r, "the end of the wait", passes); !errors.Is(err, workflow.ErrTimeout) {
+			t.Fatalf("the wait ended with %v, want ErrTimeout", err)
 		}
-	}
-	if diff := cmp.Diff([]string{"e t $event:signal:too late", "e v $event:signal:go"}, r.records(task.ID)); diff != "" {
-		t.Error(diff)
-	}
+		r.eventually("the task waits for the other event", func() bool { return one[int](r, `select count(*) from absurd.waits`) == 1 })
+		r.emit("too late", "x")
+		r.emit("go", "on")
+		if failure := failed(r, task); failure.Message != workflow.ErrTimeout.Error() {
+			t.Errorf("the task failed with %q", failure.Message)
+		}
+		for len(passes) > 0 {
+			if err := <-passes; !errors.Is(err, workflow.ErrTimeout) {
+				t.Errorf("in a replay the wait ended with %v", err)
+			}
+		}
+		if diff := cmp.Diff([]string{"e t $event:signal:too late", "e v $event:signal:go"}, r.records(task.ID)); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
 
 // TestTimeoutBeforeSuspension: the time is up before the wait can even be stored. It has timed out, unless the event was there.
@@ -176,68 +185,68 @@ func TestTimeoutBeforeSuspension(t *testing.T) {
 
 // TestWaitsSideBySide: two waits with timeouts, one without, and two sleeps, each in a branch of its own.
 func TestWaitsSideBySide(t *testing.T) {
-	r := newRig(t)
-	flow := workflow.NewFlow[int, []string]("wait")
-	wait := func(key string, timeout time.Duration) workflow.Func[int, string] {
-		return func(ctx workflow.Context, _ int) (string, error) {
-			n, err := signal.Await(ctx, key, timeout)
-			if errors.Is(err, workflow.ErrTimeout) {
-				return "timeout", nil
+	parkedAndReplayed(t, func(t *testing.T, o workflow.WorkerOptions) {
+		r := newRig(t)
+		flow := workflow.NewFlow[int, []string]("wait")
+		wait := func(key string, timeout time.Duration) workflow.Func[int, string] {
+			return func(ctx workflow.Context, _ int) (string, error) {
+				n, err := signal.Await(ctx, key, timeout)
+				if errors.Is(err, workflow.ErrTimeout) {
+					return "timeout", nil
+				}
+				return n.Value, err
 			}
-			return n.Value, err
 		}
-	}
-	sleep := func(d time.Duration) workflow.Func[int, string] {
-		return func(ctx workflow.Context, _ int) (string, error) { return d.String(), workflow.Sleep(ctx, d) }
-	}
-	var ended passes
-	r.work(workflow.WorkerOptions{Hooks: ended.hooks()}, flow.Bind(func(ctx workflow.Context, _ int) ([]string, error) {
-		return workflow.All(ctx,
-			wait("a", time.Hour).Go(ctx, 0), wait("b", 300*time.Millisecond).Go(ctx, 0), wait("c", 0).Go(ctx, 0),
-			sleep(10*time.Millisecond).Go(ctx, 0), sleep(400*time.Millisecond).Go(ctx, 0))
-	}))
-	task := spawn(r, flow, 0)
-	r.eventually("only two waits are open", func() bool {
-		state, _ := r.state(task.ID)
-		return state == "sleeping" && one[int](r, `select count(*) from absurd.waits`) == 2 && one[int](r, `select count(*) from absurd.checkpoints`) == 3
+		sleep := func(d time.Duration) workflow.Func[int, string] {
+			return func(ctx workflow.Context, _ int) (string, error) { return d.String(), workflow.Sleep(ctx, d) }
+		}
+		r.work(o, flow.Bind(func(ctx workflow.Context, _ int) ([]string, error) {
+			return workflow.All(ctx,
+				wait("a", time.Hour).Go(ctx, 0), wait("b", 300*time.Millisecond).Go(ctx, 0), wait("c", 0).Go(ctx, 0),
+				sleep(10*time.Millisecond).Go(ctx, 0), sleep(400*time.Millisecond).Go(ctx, 0))
+		}))
+		task := spawn(r, flow, 0)
+		r.eventually("only two waits are open", func() bool {
+			state, _ := r.state(task.ID)
+			return state == "sleeping" && one[int](r, `select count(*) from absurd.waits`) == 2 && one[int](r, `select count(*) from absurd.checkpoints`) == 3
+		})
+		r.emit("c", "C")
+		r.eventually("only one wait is open", func() bool {
+			state, _ := r.state(task.ID)
+			return state == "sleeping" && one[int](r, `select count(*) from absurd.waits`) == 1
+		})
+		r.emit("a", "A")
+		if diff := cmp.Diff([]string{"A", "timeout", "C", "10ms", "400ms"}, result(r, task)); diff != "" {
+			t.Error(diff)
+		}
 	})
-	r.emit("c", "C")
-	r.eventually("only one wait is open", func() bool {
-		state, _ := r.state(task.ID)
-		return state == "sleeping" && one[int](r, `select count(*) from absurd.waits`) == 1
-	})
-	r.emit("a", "A")
-	if diff := cmp.Diff([]string{"A", "timeout", "C", "10ms", "400ms"}, result(r, task)); diff != "" {
-		t.Error(diff)
-	}
-	if ended.suspended.Load() < 3 {
-		t.Errorf("the run was given up %d times, want at least 3", ended.suspended.Load())
-	}
 }
 
 // TestStepBesideWait: a branch goes on with its steps while another one waits.
 func TestStepBesideWait(t *testing.T) {
-	r := newRig(t)
-	step := workflow.NewStep[int, int]("add")
-	flow := workflow.NewFlow[int, int]("wait")
-	var runs atomic.Int64
-	r.work(workflow.WorkerOptions{},
-		step.Bind(func(_ context.Context, n int) (int, error) { runs.Add(1); return n + 1, nil }),
-		flow.Bind(func(ctx workflow.Context, n int) (int, error) {
-			event := signal.Go(ctx, "go", time.Hour)
-			for range 3 {
-				var err error
-				if n, err = step.Do(ctx, n); err != nil {
-					return 0, err
+	parkedAndReplayed(t, func(t *testing.T, o workflow.WorkerOptions) {
+		r := newRig(t)
+		step := workflow.NewStep[int, int]("add")
+		flow := workflow.NewFlow[int, int]("wait")
+		var runs atomic.Int64
+		r.work(o,
+			step.Bind(func(_ context.Context, n int) (int, error) { runs.Add(1); return n + 1, nil }),
+			flow.Bind(func(ctx workflow.Context, n int) (int, error) {
+				event := signal.Go(ctx, "go", time.Hour)
+				for range 3 {
+					var err error
+					if n, err = step.Do(ctx, n); err != nil {
+						return 0, err
+					}
 				}
-			}
-			_, err := event.Await(ctx)
-			return n, err
-		}))
-	task := spawn(r, flow, 0)
-	r.awaitState(task.ID, "sleeping")
-	r.emit("go", "")
-	if got := result(r, task); got != 3 || runs.Load() != 3 {
-		t.Errorf("result %d after %d runs of the step, want 3 and 3", got, runs.Load())
-	}
+				_, err := event.Await(ctx)
+				return n, err
+			}))
+		task := spawn(r, flow, 0)
+		r.awaitState(task.ID, "sleeping")
+		r.emit("go", "")
+		if got := result(r, task); got != 3 || runs.Load() != 3 {
+			t.Errorf("result %d after %d runs of the step, want 3 and 3", got, runs.Load())
+		}
+	})
 }
