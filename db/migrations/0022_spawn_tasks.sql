@@ -238,6 +238,7 @@ $$;
 create function absurd.spawn_tasks(p_queue text, p_names text[], p_params jsonb[], p_options jsonb[])
 returns table (ord integer, task_id uuid, attempt integer, created boolean)
 language plpgsql
+set plan_cache_mode = force_generic_plan set enable_mergejoin = off set jit = off
 as $$
 #variable_conflict use_column
 declare

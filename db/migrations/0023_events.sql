@@ -268,6 +268,7 @@ $$;
 create function absurd.emit_to_waiters(p_queue_no integer, p_tenant text, p_names text[], p_payloads jsonb[], p_now timestamptz) returns text[]
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set enable_bitmapscan = off set jit = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_first text[];

@@ -9,6 +9,7 @@ create function absurd.take_ready(p_queue_no integer, p_name_nos integer[], p_li
   out tasks tid[], out task_ids uuid[])
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set enable_bitmapscan = off set jit = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_name_nos integer[] := p_name_nos;
@@ -73,6 +74,7 @@ returns table (claim_no bigint, task_id uuid, name_no integer, token integer, at
   params jsonb, headers jsonb, retry_strategy jsonb)
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set enable_bitmapscan = off set jit = off
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare

@@ -226,6 +226,41 @@ func TestSleepersWakeInTheOrderOfTheirTimes(t *testing.T) {
 	checkInvariants(t, pool)
 }
 
+// A timer whose task another transaction has locked stays where it is, and holds nobody up.
+func TestTimersPassOverLockedTasks(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	w := newWorker(t, pool)
+	spawn(t, pool, "", "", "")
+	var passes []pass
+	for _, task := range w.claim(3) {
+		passes = append(passes, pass{task: task, action: "suspend", due: hour().Add(-time.Minute)})
+	}
+	w.mustCommit(passes...)
+	cancelled := spawn(t, pool, `{"cancellation": {"max_delay": 3600}, "delay_ms": 7200000}`)[0]
+	anHourPasses(t, pool)
+	exec(t, pool, `update absurd.tasks set enqueue_at = enqueue_at - interval '1 hour'`)
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(t.Context())
+	exec(t, tx, `select from absurd.tasks where task_id = any ($1) for update`, []pgtype.UUID{passes[0].task.TaskID, cancelled})
+	if got, want := ids(w.claim(2)), []pgtype.UUID{passes[1].task.TaskID, passes[2].task.TaskID}; !slices.Equal(got, want) {
+		t.Errorf("claimed %v, want the two that are free: %v", got, want)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := ids(w.claim(2)), []pgtype.UUID{passes[0].task.TaskID}; !slices.Equal(got, want) {
+		t.Errorf("claimed %v, want %v", got, want)
+	}
+	if state := outcome(t, pool, cancelled).State; state != "cancelled" {
+		t.Errorf("state %s after its deadline", state)
+	}
+	checkInvariants(t, pool)
+}
+
 func TestDeadlinesCancel(t *testing.T) {
 	t.Parallel()
 	pool := newEngine(t)

@@ -216,6 +216,23 @@ func TestCommitAgainIsNotFooledByOthers(t *testing.T) {
 	}
 }
 
+func TestRecordAgainNeedsTheRun(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	w := newWorker(t, pool)
+	id := spawn(t, pool, "")[0]
+	task := w.claimOne()
+	w.mustCommit(pass{task: task, action: "suspend", due: hour()})
+	arg := w.arguments(pass{task: task, action: "record", records: []record{value("a", `1`)}})
+	arg.Resend = true
+	if answers, err := w.try(pool, arg); err != nil || answers[0] != "lost" {
+		t.Fatalf("records for a run that has been let go: %v, %v", answers, err)
+	}
+	if got := records(t, pool, id); len(got) > 0 {
+		t.Errorf("records %v", got)
+	}
+}
+
 func TestFirstRecordStays(t *testing.T) {
 	t.Parallel()
 	pool := newEngine(t)
