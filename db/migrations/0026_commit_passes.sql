@@ -190,9 +190,6 @@ begin
 
   if array_position(v_picked, true) is not null and (cardinality(p_wait_units) > 0 or array_position(p_waiting, true) is not null) then
     v_due := absurd.store_waits(p_queue_no, v_picked, p_tasks, p_waiting, v_due, p_wait_units, p_wait_names, p_wait_events, p_wait_timeouts, p_now);
-    -- A task whose first timeout has passed by now goes straight to the queue, and no timer will see to that wait.
-    perform absurd.time_out_waits(p_queue_no, array(
-      select p_tasks[u.unit] from unnest(v_picked, v_due) with ordinality u(picked, due, unit) where u.picked and u.due <= p_now), p_now);
   end if;
 
   -- The attempt that is over, for units with action retry.
