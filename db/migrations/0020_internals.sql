@@ -1,8 +1,9 @@
--- What the functions of the engine share. Internals take the queue's number and the caller's "now", and expect the rows of
--- the tasks they are given to be locked already.
+-- What the functions of the engine share. Internals take the queue's number and the caller's "now", and expect
+-- the rows of the tasks they are given to be locked already.
 --
--- PL/pgSQL keeps the plans of its statements for as long as a connection lives, and many are made while the tables are
--- still empty. So that such a plan is right for full ones, the set functions leave the planner no choice:
+-- PL/pgSQL keeps the plans of its statements for as long as a connection lives, and many are made while the
+-- tables are still empty. So that such a plan is right for full ones, the set functions leave the planner no
+-- choice:
 --
 --   * rows of the large tables are looked up by their whole key in a lateral subquery that the planner may not merge with
 --     the query around it (offset 0, or a locking clause), one look-up for each element of an array;
@@ -25,8 +26,8 @@ begin
 end
 $$;
 
--- add_task_names makes the numbers of those names that have none yet. It waits only for a transaction that is just now
--- making the same number for the first time.
+-- add_task_names makes the numbers of those names that have none yet. It waits only for a transaction that is
+-- just now making the same number for the first time.
 create function absurd.add_task_names(p_queue_no integer, p_names text[]) returns void
 language plpgsql
 as $$
@@ -48,7 +49,8 @@ begin
 end
 $$;
 
--- notify_ready tells the workers of a queue that there is work, if one of them is idle. Its payload is 'q:' and the queue's name.
+-- notify_ready tells the workers of a queue that there is work, if one of them is idle. Its payload is 'q:' and
+-- the queue's name.
 create function absurd.notify_ready(p_queue_no integer) returns void
 language plpgsql
 as $$
@@ -64,8 +66,8 @@ create function absurd.notify_ended(p_task_id uuid) returns void
 language sql
 as $$ select pg_notify('absurd', 't:' || p_task_id) $$;
 
--- make_pending wakes sleeping and blocked tasks: they become pending and get a ready row, and the timer that would have
--- woken them goes. What became available before now keeps its place in the queue.
+-- make_pending wakes sleeping and blocked tasks: they become pending and get a ready row, and the timer that
+-- would have woken them goes. What became available before now keeps its place in the queue.
 create function absurd.make_pending(p_queue_no integer, p_tasks uuid[], p_now timestamptz) returns void
 language plpgsql
 as $$
@@ -96,8 +98,8 @@ begin
 end
 $$;
 
--- policy_deadline answers when a cancellation policy must be looked at next: the deadline that runs now, or, for a task
--- that has not started, the earliest moment at which one could be reached. Null when there is none.
+-- policy_deadline answers when a cancellation policy must be looked at next: the deadline that runs now, or,
+-- for a task that has not started, the earliest moment at which one could be reached. Null when there is none.
 create function absurd.policy_deadline(
   p_cancellation jsonb, p_enqueue_at timestamptz, p_first_started_at timestamptz, p_revived_at timestamptz, p_now timestamptz
 ) returns timestamptz

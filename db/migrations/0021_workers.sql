@@ -26,8 +26,9 @@ begin
 end
 $$;
 
--- renew_worker extends a worker's lease to p_lease_ms milliseconds from now, never shortens it, and answers its end. Null:
--- the worker is unknown or its lease has ended; it must stop writing and register again. Locks the worker's row.
+-- renew_worker extends a worker's lease to p_lease_ms milliseconds from now, never shortens it, and answers its
+-- end. Null: the worker is unknown or its lease has ended; it must stop writing and register again. Locks the
+-- worker's row.
 create function absurd.renew_worker(p_worker bigint, p_lease_ms integer) returns timestamptz
 language plpgsql
 as $$
@@ -44,8 +45,9 @@ begin
 end
 $$;
 
--- join_queue lets a worker take tasks of a queue, makes numbers for the task names that have none, and answers the number of
--- each name. AB004 for an unknown queue, AB006 for a name that is none, AB008 for a worker that is lost.
+-- join_queue lets a worker take tasks of a queue, makes numbers for the task names that have none, and answers
+-- the number of each name. AB004 for an unknown queue, AB006 for a name that is none, AB008 for a worker that
+-- is lost.
 create function absurd.join_queue(p_worker bigint, p_queue text, p_names text[])
 returns table (task_name text, name_no integer)
 language plpgsql
@@ -76,8 +78,8 @@ begin
 end
 $$;
 
--- set_idle raises or lowers a worker's idle flag on a queue. A worker raises it before its last empty claim, because a
--- producer notifies only while a flag is up.
+-- set_idle raises or lowers a worker's idle flag on a queue. A worker raises it before its last empty claim,
+-- because a producer notifies only while a flag is up.
 create function absurd.set_idle(p_worker bigint, p_queue text, p_idle boolean) returns void
 language plpgsql
 as $$
@@ -105,9 +107,9 @@ begin
 end
 $$;
 
--- take_back returns runs from their worker to the queue: pending again, same attempt, and a new token, so that nothing
--- written by the old holder can pass. p_lost counts a lost lease, and fails a task at its tenth. Answers how many went
--- back and how many failed. p_rows: the addresses of the tasks, locked by the caller.
+-- take_back returns runs from their worker to the queue: pending again, same attempt, and a new token, so that
+-- nothing written by the old holder can pass. p_lost counts a lost lease, and fails a task at its tenth.
+-- Answers how many went back and how many failed. p_rows: the addresses of the tasks, locked by the caller.
 create function absurd.take_back(p_queue_no integer, p_rows tid[], p_lost boolean, p_now timestamptz,
   out requeued integer, out poisoned integer)
 language plpgsql
@@ -147,9 +149,9 @@ begin
 end
 $$;
 
--- drain_claims takes back at most about p_limit of the runs that a worker holds through its claims, and removes the claims
--- that hold nothing any more. p_queue_no limits it to one queue (null: all), p_spared names claims to leave alone. Runs
--- whose rows others have locked stay, with their claim, for the next call.
+-- drain_claims takes back at most about p_limit of the runs that a worker holds through its claims, and removes
+-- the claims that hold nothing any more. p_queue_no limits it to one queue (null: all), p_spared names claims
+-- to leave alone. Runs whose rows others have locked stay, with their claim, for the next call.
 create function absurd.drain_claims(p_worker bigint, p_queue_no integer, p_spared bigint[], p_lost boolean, p_limit integer, p_now timestamptz,
   out requeued integer, out poisoned integer)
 language plpgsql
@@ -208,9 +210,10 @@ begin
 end
 $$;
 
--- retire_worker ends a worker in good order: what it still holds goes back to the queue at once, without counting a lost
--- lease, and the worker is removed. Answers the number of runs handed back. A run whose row another transaction has locked is
--- left to the sweep. Locks the worker's row, then rows of its tasks (never waiting for these).
+-- retire_worker ends a worker in good order: what it still holds goes back to the queue at once, without
+-- counting a lost lease, and the worker is removed. Answers the number of runs handed back. A run whose row
+-- another transaction has locked is left to the sweep. Locks the worker's row, then rows of its tasks (never
+-- waiting for these).
 create function absurd.retire_worker(p_worker bigint) returns integer
 language plpgsql
 as $$
@@ -228,9 +231,10 @@ begin
 end
 $$;
 
--- release_claims hands back, without counting a lost lease, what a worker holds on a queue through claims that it does not know,
--- and answers how many runs these were. For a worker that lost the answer of a claim together with its connection: the runs
--- are its own in the database, and no pass of it knows of them. Locks rows of these tasks, never waiting for them. AB004 for an unknown queue.
+-- release_claims hands back, without counting a lost lease, what a worker holds on a queue through claims that
+-- it does not know, and answers how many runs these were. For a worker that lost the answer of a claim together
+-- with its connection: the runs are its own in the database, and no pass of it knows of them. Locks rows of
+-- these tasks, never waiting for them. AB004 for an unknown queue.
 create function absurd.release_claims(p_worker bigint, p_queue text, p_known bigint[]) returns integer
 language plpgsql
 as $$

@@ -133,8 +133,8 @@ begin
 end
 $$;
 
--- check_options refuses with AB005 when an options document is not valid, and says which. Documents that differ only in
--- members that belong to one task are checked once.
+-- check_options refuses with AB005 when an options document is not valid, and says which. Documents that differ
+-- only in members that belong to one task are checked once.
 create function absurd.check_options(p_names text[], p_options jsonb[]) returns void
 language plpgsql
 as $$
@@ -176,9 +176,10 @@ begin
 end
 $$;
 
--- reserve_keys claims the idempotency keys of new tasks, scoped by task name. It answers, for each row, the id of the task
--- that owns the row's key: the given id where the key was free or the row has none. AB007 when the owner was made from another
--- input (both fingerprints known and different). Waits for a transaction that has just now reserved one of the keys.
+-- reserve_keys claims the idempotency keys of new tasks, scoped by task name. It answers, for each row, the id
+-- of the task that owns the row's key: the given id where the key was free or the row has none. AB007 when the
+-- owner was made from another input (both fingerprints known and different). Waits for a transaction that has
+-- just now reserved one of the keys.
 create function absurd.reserve_keys(p_queue_no integer, p_names text[], p_options jsonb[], p_ids uuid[]) returns uuid[]
 language plpgsql
 as $$
@@ -219,9 +220,9 @@ begin
 end
 $$;
 
--- spawn_tasks makes one task for each element of its parallel arrays and answers, by position, its id, its attempt, and
--- whether it was made now or found under its idempotency key. A null input is stored as JSON null. A null options document
--- means none, a null p_options none for any task; members:
+-- spawn_tasks makes one task for each element of its parallel arrays and answers, by position, its id, its
+-- attempt, and whether it was made now or found under its idempotency key. A null input is stored as JSON null.
+-- A null options document means none, a null p_options none for any task; members:
 --
 --   max_attempts     1 to 1000000, default 5
 --   priority         -100 (first) to 100, default 0
@@ -233,8 +234,8 @@ $$;
 --   headers          any JSON
 --   tenant           label of up to 200 bytes, default ''
 --
--- AB004 unknown queue, AB005 bad option, AB006 bad task name, AB007 key used with another input; nothing is made then. It
--- takes no locks but those of new rows; see reserve_keys for when it waits.
+-- AB004 unknown queue, AB005 bad option, AB006 bad task name, AB007 key used with another input; nothing is
+-- made then. It takes no locks but those of new rows; see reserve_keys for when it waits.
 create function absurd.spawn_tasks(p_queue text, p_names text[], p_params jsonb[], p_options jsonb[])
 returns table (ord integer, task_id uuid, attempt integer, created boolean)
 language plpgsql

@@ -1,12 +1,13 @@
 -- Events, and how a task that goes to sleep and an emit cannot miss each other.
 --
--- A waiter holds a share lock on the event's row while it stores its wait. An emit writes that row, so it either comes
--- first, and the waiter sees the payload, or it waits until the wait is committed, and wakes it. A row is needed to be locked:
--- where there is none, the waiter adds a placeholder (a row without a payload). A worker's flush must not wait for an
--- emit whose transaction is open: it stores the wait as not registered, with a timer of kind e that looks again.
+-- A waiter holds a share lock on the event's row while it stores its wait. An emit writes that row, so it
+-- either comes first, and the waiter sees the payload, or it waits until the wait is committed, and wakes it. A
+-- row is needed to be locked: where there is none, the waiter adds a placeholder (a row without a payload). A
+-- worker's flush must not wait for an emit whose transaction is open: it stores the wait as not registered,
+-- with a timer of kind e that looks again.
 
--- place_events adds the placeholders that are missing. Where another open transaction adds the same row it gives up after
--- two milliseconds, and after three of those it leaves the rest.
+-- place_events adds the placeholders that are missing. Where another open transaction adds the same row it
+-- gives up after two milliseconds, and after three of those it leaves the rest.
 create function absurd.place_events(p_queue_no integer, p_tenants text[], p_events text[]) returns void
 language plpgsql
 as $$
@@ -51,9 +52,9 @@ begin
 end
 $$;
 
--- meet_events settles waits (parallel arrays; the tasks are locked by the caller). met: the outcome is recorded, either
--- before or now, because the event has been emitted. registered: the event's row is locked until this transaction ends,
--- so the wait can be stored. Neither: it must be looked at again.
+-- meet_events settles waits (parallel arrays; the tasks are locked by the caller). met: the outcome is
+-- recorded, either before or now, because the event has been emitted. registered: the event's row is locked
+-- until this transaction ends, so the wait can be stored. Neither: it must be looked at again.
 create function absurd.meet_events(p_queue_no integer, p_tasks uuid[], p_steps text[], p_tenants text[], p_events text[], p_now timestamptz,
   out met boolean[], out registered boolean[])
 language plpgsql
@@ -118,9 +119,10 @@ begin
 end
 $$;
 
--- store_waits stores what the picked units wait for, in place of what they waited for before, and answers for each unit
--- when it should wake: its p_due or its first timeout, or -infinity where an outcome is there already. A wait whose time is
--- up gets its timeout recorded at once. Units are indexes into p_tasks; the picked tasks are locked by the caller, and running.
+-- store_waits stores what the picked units wait for, in place of what they waited for before, and answers for
+-- each unit when it should wake: its p_due or its first timeout, or -infinity where an outcome is there
+-- already. A wait whose time is up gets its timeout recorded at once. Units are indexes into p_tasks; the
+-- picked tasks are locked by the caller, and running.
 create function absurd.store_waits(p_queue_no integer, p_picked boolean[], p_tasks uuid[], p_had_waits boolean[], p_due timestamptz[],
   p_wait_units integer[], p_wait_names text[], p_wait_events text[], p_wait_timeouts timestamptz[], p_now timestamptz)
 returns timestamptz[]
@@ -161,7 +163,8 @@ begin
     v_due[v_unit] := least(v_due[v_unit], v_timeout);
   end loop;
 
-  -- Waits that are stored and registered already need nothing, so that a task which wakes often does not pay for all it waits for.
+  -- Waits that are stored and registered already need nothing, so that a task which wakes often does not pay
+  -- for all it waits for.
   select array_agg(u.unit), array_agg(p_tasks[u.unit]), array_agg(u.step),
          array_agg((select t.tenant from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = p_tasks[u.unit])),
          array_agg(u.event_name), array_agg(u.timeout_at)
@@ -210,9 +213,9 @@ begin
 end
 $$;
 
--- recheck_waits looks again at the waits of sleeping tasks that could not be registered. It answers the tasks that have an
--- outcome now and should wake; for those whose event still cannot be locked it arms the next look. The tasks are locked by
--- the caller.
+-- recheck_waits looks again at the waits of sleeping tasks that could not be registered. It answers the tasks
+-- that have an outcome now and should wake; for those whose event still cannot be locked it arms the next look.
+-- The tasks are locked by the caller.
 create function absurd.recheck_waits(p_queue_no integer, p_tasks uuid[], p_now timestamptz) returns uuid[]
 language plpgsql
 as $$
@@ -262,9 +265,9 @@ begin
 end
 $$;
 
--- emit_to_waiters stores the payloads of events that have none yet, records them for every task that waits, and wakes
--- those that sleep. It answers the names that were first. Locks, waiting where it must: event rows in name order, then
--- the waiting tasks in id order.
+-- emit_to_waiters stores the payloads of events that have none yet, records them for every task that waits, and
+-- wakes those that sleep. It answers the names that were first. Locks, waiting where it must: event rows in
+-- name order, then the waiting tasks in id order.
 create function absurd.emit_to_waiters(p_queue_no integer, p_tenant text, p_names text[], p_payloads jsonb[], p_now timestamptz) returns text[]
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set enable_bitmapscan = off set jit = off
@@ -322,7 +325,8 @@ begin
     return v_first;
   end if;
 
-  -- Runs suspended by await_event (wake_event is set) whose time is up find the payload by themselves when they are claimed.
+  -- Runs suspended by await_event (wake_event is set) whose time is up find the payload by themselves when they
+  -- are claimed.
   with met as (
     delete from absurd.waits w
     where w.ctid = any (array(
@@ -373,10 +377,11 @@ begin
 end
 $$;
 
--- emit_events emits events, one for each element of its parallel arrays, and answers by position whether this call was the
--- first to emit the name: the first payload stays. A null payload is JSON null. Every task that waits gets the payload
--- recorded; those that sleep become pending. AB004 unknown queue, AB006 blank or long name. For locks see emit_to_waiters: the
--- transaction holds them to its end, and nobody waits for it but other emits of the same names.
+-- emit_events emits events, one for each element of its parallel arrays, and answers by position whether this
+-- call was the first to emit the name: the first payload stays. A null payload is JSON null. Every task that
+-- waits gets the payload recorded; those that sleep become pending. AB004 unknown queue, AB006 blank or long
+-- name. For locks see emit_to_waiters: the transaction holds them to its end, and nobody waits for it but other
+-- emits of the same names.
 create function absurd.emit_events(p_queue text, p_names text[], p_payloads jsonb[]) returns table (ord integer, first boolean)
 language plpgsql
 as $$

@@ -1,7 +1,7 @@
 -- Timers: moments at which something must happen to a task.
 
--- fire_timers moves due timers of one kind, oldest first, and answers how many had an effect, at most p_limit. Each is locked
--- together with its task, passing over what others have locked; such a timer stays. Kinds:
+-- fire_timers moves due timers of one kind, oldest first, and answers how many had an effect, at most p_limit.
+-- Each is locked together with its task, passing over what others have locked; such a timer stays. Kinds:
 --
 --   w  a sleeping or blocked task becomes pending; waits of it whose time is up get their timeout recorded
 --   e  see recheck_waits
@@ -78,9 +78,9 @@ begin
 end
 $$;
 
--- fire_deadlines does fire_timers for kinds d and l, task by task. Timers that turn out early or late are moved or dropped
--- beside the limit, a hundred a call. Options stored through spawn_task may be anything, so an error is kept to its task,
--- whose timer fires again in a minute.
+-- fire_deadlines does fire_timers for kinds d and l, task by task. Timers that turn out early or late are moved
+-- or dropped beside the limit, a hundred a call. Options stored through spawn_task may be anything, so an error
+-- is kept to its task, whose timer fires again in a minute.
 create function absurd.fire_deadlines(p_queue_no integer, p_kind "char", p_limit integer, p_now timestamptz) returns integer
 language plpgsql
 as $$
@@ -117,7 +117,8 @@ begin
         if p_kind = 'd' then
           perform absurd.cancel_open_task(p_queue_no, v_timer.task_id, p_now);
         else
-          -- The time of the new run is read anew: it must not start within this very call, unless the clock stands still.
+          -- The time of the new run is read anew: it must not start within this very call, unless the clock
+          -- stands still.
           perform absurd.fail_current_run(p_queue_no, v_timer.task_id, jsonb_strip_nulls(jsonb_build_object(
             'name', '$ClaimTimeout',
             'message', format('worker %s did not finish the run within its claim', v_timer.claimed_by),
@@ -156,8 +157,8 @@ begin
 end
 $$;
 
--- time_out_waits ends those waits of the given tasks whose time is up, but leaves those of await_event (wake_event is set)
--- to claim_task. The tasks are locked by the caller.
+-- time_out_waits ends those waits of the given tasks whose time is up, but leaves those of await_event
+-- (wake_event is set) to claim_task. The tasks are locked by the caller.
 create function absurd.time_out_waits(p_queue_no integer, p_tasks uuid[], p_now timestamptz) returns void
 language plpgsql
 as $$
@@ -183,8 +184,8 @@ begin
 end
 $$;
 
--- next_due answers when the earliest timer of a queue is due, null when there is none: a worker with nothing to do need not
--- claim before, unless it is notified.
+-- next_due answers when the earliest timer of a queue is due, null when there is none: a worker with nothing to
+-- do need not claim before, unless it is notified.
 create function absurd.next_due(p_queue text) returns timestamptz
 language sql stable
 as $$

@@ -1,10 +1,11 @@
 -- claim_tasks, the set form of claim_task for workers with a lease of their own.
 
--- take_ready takes at most p_limit ready rows of the given names, in the order (priority, available_at, task_id) over all
--- names, locks their tasks, and answers these as row addresses and, in order, as ids; nulls when there is nothing. What others
--- have locked is passed over, and so are tasks whose cancellation policy is due, which wait for their timer. Only what is taken
--- is locked: with several names, a look without locks first tells how many are to come from each. The ready row is locked
--- before its task: where another claim has just taken it, the task, which is that worker's now, is not touched.
+-- take_ready takes at most p_limit ready rows of the given names, in the order (priority, available_at,
+-- task_id) over all names, locks their tasks, and answers these as row addresses and, in order, as ids; nulls
+-- when there is nothing. What others have locked is passed over, and so are tasks whose cancellation policy is
+-- due, which wait for their timer. Only what is taken is locked: with several names, a look without locks first
+-- tells how many are to come from each. The ready row is locked before its task: where another claim has just
+-- taken it, the task, which is that worker's now, is not touched.
 create function absurd.take_ready(p_queue_no integer, p_name_nos integer[], p_limit integer, p_now timestamptz,
   out tasks tid[], out task_ids uuid[])
 language plpgsql
@@ -63,11 +64,12 @@ begin
 end
 $$;
 
--- claim_tasks gives a worker at most p_limit runs of a queue that may start now, for the task names whose numbers it gives
--- (see join_queue), in the order (priority, available_at, task_id). Each gets the next token, which every write of the run
--- must carry. Before, it removes the worker's claims in p_done_claims (their tasks have all left the worker) and moves due
--- timers, at most p_limit of each kind. One row a run, in claim order; claim_no is the same for all runs of one call. has_records tells whether there is
--- anything to load. AB008 when the worker's lease has ended, AB004 for an unknown queue. Never waits for a lock.
+-- claim_tasks gives a worker at most p_limit runs of a queue that may start now, for the task names whose
+-- numbers it gives (see join_queue), in the order (priority, available_at, task_id). Each gets the next token,
+-- which every write of the run must carry. Before, it removes the worker's claims in p_done_claims (their tasks
+-- have all left the worker) and moves due timers, at most p_limit of each kind. One row a run, in claim order;
+-- claim_no is the same for all runs of one call. has_records tells whether there is anything to load. AB008
+-- when the worker's lease has ended, AB004 for an unknown queue. Never waits for a lock.
 create function absurd.claim_tasks(p_queue text, p_worker bigint, p_limit integer, p_name_nos integer[], p_done_claims bigint[])
 returns table (claim_no bigint, task_id uuid, name_no integer, token integer, attempt integer, generation integer, max_attempts integer,
   lost_leases integer, has_records boolean, enqueue_at timestamptz, first_started_at timestamptz, claimed_at timestamptz,

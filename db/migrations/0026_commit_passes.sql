@@ -1,8 +1,8 @@
 -- commit_passes writes what passes of one worker have come to: any number of them, in one statement and one commit.
 --
--- A unit is one pass's share of the call: an index (from 1) into the parallel arrays p_tasks, p_tokens, p_actions,
--- p_payloads and p_due. A task may be in a call once. Records, waits and removed names are parallel arrays of their own
--- that name their unit. Actions:
+-- A unit is one pass's share of the call: an index (from 1) into the parallel arrays p_tasks, p_tokens,
+-- p_actions, p_payloads and p_due. A task may be in a call once. Records, waits and removed names are parallel
+-- arrays of their own that name their unit. Actions:
 --
 --   record    the records, nothing else: the pass goes on
 --   complete  the task is completed with the payload as its result
@@ -12,9 +12,10 @@
 --   block     the code and the records disagree, payload says how; tried again at p_due
 --   release   the run goes back to the queue as it is
 --
--- For every unit, and before its action, its records are stored: a unit may give a name once; the first record of a name
--- stays, but a pending one (outcome n) is replaced. Then the failures under its removed names go (see remove_failures), which
--- may have come with the same unit. Kinds and outcomes are those of absurd.checkpoints; a null time is now, a null fingerprint 0.
+-- For every unit, and before its action, its records are stored: a unit may give a name once; the first record
+-- of a name stays, but a pending one (outcome n) is replaced. Then the failures under its removed names go (see
+-- remove_failures), which may have come with the same unit. Kinds and outcomes are those of absurd.checkpoints;
+-- a null time is now, a null fingerprint 0.
 --
 -- Answers, one row a unit:
 --
@@ -28,9 +29,10 @@
 -- every claim and every taking away of a run raises the token, so a task which has this token and is no longer
 -- running was left that way by its holder. Records are simply stored again.
 --
--- Locks: the rows of its tasks, then rows of events, ready, timers, waits and checkpoints that belong to them. It never
--- waits for another transaction (for two milliseconds at most where a placeholder of an event is added). An error, such
--- as one for JSON that cannot be stored, fails the whole call. AB004 for an unknown queue.
+-- Locks: the rows of its tasks, then rows of events, ready, timers, waits and checkpoints that belong to them.
+-- It never waits for another transaction (for two milliseconds at most where a placeholder of an event is
+-- added). An error, such as one for JSON that cannot be stored, fails the whole call. AB004 for an unknown
+-- queue.
 create function absurd.commit_passes(
   p_queue text, p_worker bigint,
   p_tasks uuid[], p_tokens integer[], p_actions text[], p_payloads jsonb[], p_due timestamptz[],
@@ -77,7 +79,8 @@ begin
 
   if array_position(v_held, true) is not null then
     if cardinality(p_record_units) > 0 then
-      -- Not "on conflict", which costs a second WAL record a row: whoever writes records of a task has locked its row.
+      -- Not "on conflict", which costs a second WAL record a row: whoever writes records of a task has locked
+      -- its row.
       insert into absurd.checkpoints (recorded_at, fingerprint, task_id, queue_no, attempt, kind, outcome, checkpoint_name, state)
       select coalesce(u.recorded_at, v_now), coalesce(u.fingerprint, 0), p_tasks[u.unit], v_queue_no, v_attempts[u.unit],
              u.kind::"char", u.outcome::"char", u.name, u.state
@@ -119,8 +122,8 @@ begin
 end
 $$;
 
--- explain_refusals says for each unit whose row commit_passes could not lock as held why not; see the answers there. A null
--- worker has lost its lease.
+-- explain_refusals says for each unit whose row commit_passes could not lock as held why not; see the answers
+-- there. A null worker has lost its lease.
 create function absurd.explain_refusals(p_queue_no integer, p_worker bigint, p_tasks uuid[], p_tokens integer[], p_actions text[],
   p_held boolean[], p_resend boolean) returns text[]
 language sql
@@ -140,8 +143,8 @@ as $$
   ) t on true
 $$;
 
--- end_passes does the actions complete and fail, and notes the first records of passes that go on. p_rows: addresses of the
--- locked rows, null for units to leave alone.
+-- end_passes does the actions complete and fail, and notes the first records of passes that go on. p_rows:
+-- addresses of the locked rows, null for units to leave alone.
 create function absurd.end_passes(p_queue_no integer, p_rows tid[], p_tasks uuid[], p_actions text[], p_payloads jsonb[],
   p_known boolean[], p_waiting boolean[], p_now timestamptz) returns void
 language plpgsql

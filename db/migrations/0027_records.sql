@@ -1,6 +1,7 @@
 -- Reading the records of tasks.
 
--- load_records answers all records of the given tasks, by task and then in the order in which they were written. No locks.
+-- load_records answers all records of the given tasks, by task and then in the order in which they were
+-- written. No locks.
 create function absurd.load_records(p_queue text, p_tasks uuid[])
 returns table (task_id uuid, seq bigint, checkpoint_name text, kind text, outcome text, fingerprint bigint, attempt integer,
   recorded_at timestamptz, state jsonb)
@@ -36,10 +37,11 @@ as $$
   order by c.task_id, c.seq
 $$;
 
--- remove_failures removes the failures (and pending steps) with these names of these tasks, parallel arrays, because they are
--- tried again. What the same branch, and the branches below it, recorded after such a failure is superseded: the code came
--- there because of the failure and may not come there again. It stays, with its outcome in upper case: served if it is asked
--- for, and missed by nobody if it is not. Successes, children, messages and events are never removed.
+-- remove_failures removes the failures (and pending steps) with these names of these tasks, parallel arrays,
+-- because they are tried again. What the same branch, and the branches below it, recorded after such a failure
+-- is superseded: the code came there because of the failure and may not come there again. It stays, with its
+-- outcome in upper case: served if it is asked for, and missed by nobody if it is not. Successes, children,
+-- messages and events are never removed.
 create function absurd.remove_failures(p_queue_no integer, p_tasks uuid[], p_names text[]) returns void
 language sql
 as $$

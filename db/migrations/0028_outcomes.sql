@@ -1,7 +1,8 @@
 -- What became of a task, and trying again what has failed.
 
--- get_outcome answers a task's state in words (those of the contract, and blocked), its attempt, and its result or failure.
--- The failure of a blocked task says how code and records disagree. No row for an unknown task; AB004 for an unknown queue.
+-- get_outcome answers a task's state in words (those of the contract, and blocked), its attempt, and its result
+-- or failure. The failure of a blocked task says how code and records disagree. No row for an unknown task;
+-- AB004 for an unknown queue.
 create function absurd.get_outcome(p_queue text, p_task uuid)
 returns table (task_id uuid, task_name text, state text, attempt integer, result jsonb, failure jsonb)
 language plpgsql stable
@@ -19,8 +20,9 @@ begin
 end
 $$;
 
--- watch_task answers as get_outcome does, and marks an open task as watched: when it ends, 't:' and its id are notified on
--- channel absurd. Waits for a transaction that has locked the task's row, and holds that row itself when it marks it.
+-- watch_task answers as get_outcome does, and marks an open task as watched: when it ends, 't:' and its id are
+-- notified on channel absurd. Waits for a transaction that has locked the task's row, and holds that row itself
+-- when it marks it.
 create function absurd.watch_task(p_queue text, p_task uuid)
 returns table (task_id uuid, task_name text, state text, attempt integer, result jsonb, failure jsonb)
 language plpgsql
@@ -36,9 +38,10 @@ begin
 end
 $$;
 
--- retry_task_now gives a failed task another attempt at once, in place. The records named in its failure (the member
--- "records") are removed, so that what failed is done again (see revive_task). It raises max_attempts where needed,
--- forgets lost leases, and max_duration counts anew. No row for an unknown task; an error for one that has not failed. Locks the task's row.
+-- retry_task_now gives a failed task another attempt at once, in place. The records named in its failure (the
+-- member "records") are removed, so that what failed is done again (see revive_task). It raises max_attempts
+-- where needed, forgets lost leases, and max_duration counts anew. No row for an unknown task; an error for one
+-- that has not failed. Locks the task's row.
 create function absurd.retry_task_now(p_queue text, p_task uuid) returns table (task_id uuid, attempt integer)
 language plpgsql
 as $$

@@ -1,6 +1,7 @@
--- sweep frees what belongs to nobody, in bounded bites; every worker calls it about once a second. Runs of workers whose
--- lease has ended go back to their queues (see take_back), and due timers move also in queues that nobody polls. p_limit
--- bounds the tasks touched. Answers a row for each worker whose lease had ended. Rows locked by others are left for the next call.
+-- sweep frees what belongs to nobody, in bounded bites; every worker calls it about once a second. Runs of
+-- workers whose lease has ended go back to their queues (see take_back), and due timers move also in queues
+-- that nobody polls. p_limit bounds the tasks touched. Answers a row for each worker whose lease had ended.
+-- Rows locked by others are left for the next call.
 create function absurd.sweep(p_limit integer) returns table (worker_id bigint, requeued integer, poisoned integer)
 language plpgsql
 as $$
