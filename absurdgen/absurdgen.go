@@ -122,7 +122,7 @@ func generate(t *tree, clock *stopwatch) (*plan, error) {
 	p.changes, foreign = changes(t, p.output)
 	problems = append(append(problems, foreign...), t.problems...)
 	if len(problems) == 0 && t.locked {
-		breaking, err := p.locks(t, t.accept)
+		breaking, err := p.locks(t)
 		if err != nil {
 			return nil, err
 		}

@@ -72,7 +72,7 @@ func load(ctx context.Context, dir string, patterns, buildFlags, env []string, s
 	}, nil)
 	slices.SortFunc(loaded, func(a, b *packages.Package) int { return cmp.Compare(a.PkgPath, b.PkgPath) })
 	for _, p := range loaded {
-		if slices.Contains(needed, p.PkgPath) || p.PkgPath == codecPath {
+		if slices.Contains(needed, p.PkgPath) || p.PkgPath == codecPath || !mayWrite(p) {
 			continue
 		}
 		root := &pkg{Package: p, name: p.Name}
@@ -84,6 +84,15 @@ func load(ctx context.Context, dir string, patterns, buildFlags, env []string, s
 		t.rootOf[p.PkgPath] = root
 	}
 	return t, nil
+}
+
+// mayWrite reports whether a package is in a module that is being worked on. Patterns such as all match others too, which
+// come without a module from the standard library. A pattern that matches nothing is kept for its errors.
+func mayWrite(p *packages.Package) bool {
+	if p.Module == nil {
+		return len(p.Errors) > 0
+	}
+	return p.Module.Main
 }
 
 // read takes the package's Go files into memory and sets absurd_gen.go apart.

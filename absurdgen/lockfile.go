@@ -38,7 +38,7 @@ func (c ShapeChange) String() string { return c.Class + ": " + c.Kind + " " + c.
 type acceptance struct{ name, why string }
 
 // locks compares the shape of each module with its lock, and adds the new lock to the plan's changes.
-func (p *plan) locks(t *tree, accept acceptance) (problems []diag.Problem, err error) {
+func (p *plan) locks(t *tree) (problems []diag.Problem, err error) {
 	byModule := map[module][]*unit{}
 	for _, root := range t.roots {
 		if root.Module == nil || root.Module.Dir == "" {
@@ -48,7 +48,7 @@ func (p *plan) locks(t *tree, accept acceptance) (problems []diag.Problem, err e
 		byModule[m] = append(byModule[m], unitOf(p.units, root)...)
 	}
 	ops := newOperations(p)
-	accepted := false
+	accepted := false // in any module
 	modules := slices.SortedFunc(maps.Keys(byModule), func(a, b module) int { return cmp.Compare(a.dir, b.dir) })
 	for _, m := range modules {
 		path := filepath.Join(m.dir, lockName)
@@ -70,28 +70,30 @@ func (p *plan) locks(t *tree, accept acceptance) (problems []diag.Problem, err e
 		}
 		next := m.shape(byModule[m], ops)
 		m.keepOthers(t, old, next)
+		here := false
 		for _, change := range lock.Compare(old, next) {
 			p.shapes = append(p.shapes, ShapeChange{string(change.Class), change.Kind, change.Name, change.What})
 			switch {
 			case change.Class != lock.Breaking:
-			case change.Name == accept.name && accept.name != "":
-				accepted = true
+			case change.Name == t.accept.name:
+				here = true
 			default:
 				problems = append(problems, p.breaking(change, path))
 			}
 		}
 		for _, e := range old.Entries {
-			if e.Kind == "accepted" && (e.Name != accept.name || !accepted) {
+			if e.Kind == "accepted" && (e.Name != t.accept.name || !here) {
 				next.Entries = append(next.Entries, e)
 			}
 		}
-		if accepted {
-			next.Entries = append(next.Entries, lock.Entry{Kind: "accepted", Name: accept.name, Attrs: []lock.Attr{{Key: "why", Value: accept.why}}})
+		if here {
+			accepted = true
+			next.Entries = append(next.Entries, lock.Entry{Kind: "accepted", Name: t.accept.name, Attrs: []lock.Attr{{Key: "why", Value: t.accept.why}}})
 		}
 		p.lockChange(t, path, text, missing, next)
 	}
-	if accept.name != "" && !accepted && len(problems) == 0 {
-		return nil, fmt.Errorf("absurdgen: nothing about %s breaks running tasks, so there is nothing to accept", accept.name)
+	if t.accept.name != "" && !accepted && len(problems) == 0 {
+		return nil, fmt.Errorf("absurdgen: nothing about %s breaks running tasks, so there is nothing to accept", t.accept.name)
 	}
 	return problems, nil
 }

@@ -76,6 +76,26 @@ func TestVendored(t *testing.T) {
 	goCommand(t, dir, env, "vet", "./...")
 }
 
+// TestOtherModulesAreLeftAlone names packages of the standard library and of a required module too.
+func TestOtherModulesAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	writeModule(t, dir, "example.com/bills")
+	writeFiles(t, dir, map[string]string{
+		"bills.go":       stepOfBills,
+		"other/go.mod":   "module example.com/other\n\ngo 1.26.0\n",
+		"other/other.go": "package other\n\n//absurd:step\nfunc wrong() {}\n\nconst X = 1\n",
+		"using/using.go": "package using\n\nimport \"example.com/other\"\n\nconst X = other.X\n",
+	})
+	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	check(t, err)
+	writeFiles(t, dir, map[string]string{"go.mod": string(mod) + "\nrequire example.com/other v0.0.0\n\nreplace example.com/other => ./other\n"})
+	result, err := Run(t.Context(), Options{Dir: dir, Env: fixtureEnv(), Patterns: []string{"./...", "fmt", "example.com/other"}})
+	if err != nil || result.Handles != 1 || len(result.Changes) != 2 {
+		t.Errorf("%d handles, changes %v, %v", result.Handles, result.Changes, err)
+	}
+}
+
 // TestABIGuard compiles old output with a runtime that does not know its ABI: the compiler's text says what to run.
 func TestABIGuard(t *testing.T) {
 	t.Parallel()

@@ -23,9 +23,9 @@
 //	}
 //
 // What is appended equals the output of json.Marshal byte for byte, except that NUL in a string is an error, since
-// PostgreSQL's jsonb cannot hold it. What is decoded equals the outcome of json.Unmarshal into a zero value, except for these
-// refusals: a field's name in another case, a name that comes twice, text that is not UTF-8, and more than one value for a
-// type that json.Unmarshal would have merged.
+// PostgreSQL's jsonb cannot hold it. What is decoded equals the outcome of json.Unmarshal into a zero value. Refused, although
+// json.Unmarshal takes it, are: a field's name in another case; a name, or a map's key, that comes twice; text that is not
+// UTF-8; and, in a field with the tag option string, text that is no JSON value, such as "007".
 //
 // Errors name the place: orders.Order.items[3].sku: expected string, got number. The place is found by reading the text a
 // second time, so that the way without errors pays nothing for it.

@@ -217,6 +217,7 @@ var documents = []string{
 	`{"I8":{"300":[]}}`, `{"Addr":{"1.2.3.4":1,"":2}}`, `{"Addr":{"bad":1}}`, `{"Str":{"a":"1","a":"2"}}`, `{"Raw":{"a":[1, 2]},"Num":"12","Odd":null,"POdd":null,"Grade":"grade <5>","Grades":[null,"grade <1>"]}`,
 	`{"Num":"x"}`, `{"Num":1.50}`, `{"Grade":5}`, `{"Odd":{"odd":[]}}`, `{"Lazies":[1,2,null]}`, `{"value":"a","kids":[{"value":"b","kids":[]}],"left":{},"named":{"x":null,"y":{}}}`,
 	`{"Items":{"items":[{"sku":"a"}],"next":{"items":null,"next":null}}}`, "{\"id\":\"a\"}\n\t\r ", "\v{}", `{"id":"a"} x`, `{"größe":"a","<&>":"b"}`, `{"GRÖSSE":"a"}`, `{"f0":1,"f69":2,"f64":3}`,
+	`{"qint":"5 "}`, `{"qint":"5x"}`, `{"qbool":"truex"}`, `{"qstr":"\"x\"y"}`, `{"qfloat":"1.5.5"}`, `{"qnumber":"1 2"}`, `{"x":` + strings.Repeat("[", 10000) + strings.Repeat("]", 10000) + `}`,
 	strings.Repeat("[", 10001) + strings.Repeat("]", 10001), `{"x":` + strings.Repeat("[", 9999) + strings.Repeat("]", 9999) + `}`,
 }
 
