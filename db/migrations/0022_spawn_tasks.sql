@@ -1,5 +1,28 @@
 -- spawn_tasks and what its options may say.
 
+-- spawn_plain makes one task without options. It is a path of its own because most spawns are just this, and statements over
+-- arrays, whose plans are made anew at each call, cost several times as much for one row.
+create function absurd.spawn_plain(p_queue_no integer, p_name text, p_params jsonb, p_now timestamptz) returns uuid
+language plpgsql
+as $$
+declare
+  v_task_id uuid := absurd.uuidv7_at(p_now);
+  v_name_no integer;
+begin
+  select n.name_no into v_name_no from absurd.task_names n where n.queue_no = p_queue_no and n.task_name = p_name;
+  if v_name_no is null then
+    perform absurd.add_task_names(p_queue_no, array[p_name]);
+    select n.name_no into v_name_no from absurd.task_names n where n.queue_no = p_queue_no and n.task_name = p_name;
+  end if;
+  insert into absurd.tasks (task_id, enqueue_at, available_at, queue_no, name_no, max_attempts, params)
+  values (v_task_id, p_now, p_now, p_queue_no, v_name_no, 5, p_params);
+  insert into absurd.ready (queue_no, name_no, priority, available_at, task_id)
+  values (p_queue_no, v_name_no, 0, p_now, v_task_id);
+  perform absurd.notify_ready(p_queue_no);
+  return v_task_id;
+end
+$$;
+
 -- option_problem answers what is wrong with one options document of spawn_tasks; null when nothing is.
 create function absurd.option_problem(p_options jsonb) returns text
 language plpgsql stable
@@ -256,6 +279,10 @@ begin
     raise exception 'spawn_tasks needs as many params and options as names' using errcode = 'AB005';
   end if;
   if v_count = 0 then
+    return;
+  end if;
+  if v_count = 1 and p_options[1] is null then
+    return query select 1, absurd.spawn_plain(v_queue_no, p_names[1], coalesce(p_params[1], 'null'), v_now), 1, true;
     return;
   end if;
 

@@ -22,7 +22,7 @@ var internals = strings.Fields(`
 	fire_deadlines fire_timers has_cron insert_task interval_policy lock_own_run lock_run make_pending meet_events notify_ended
 	notify_ready number_option number_problem option_problem park_passes place_events policy_deadline put_to_sleep queue_number
 	recheck_waits refuse_lost_run remove_failures remove_worker require_cron require_queue reserve_keys retry_delay revive_task
-	retry_problem run_state seconds_option set_lease share_event state_word store_waits take_back take_ready task_name_no
+	retry_problem run_state seconds_option set_lease share_event spawn_plain state_word store_waits take_back take_ready task_name_no
 	text_problem time_out_waits time_problem unschedule unschedule_job unschedule_jobs uuidv7_at word_policy write_checkpoint`)
 
 // signature is what callers see of a function: its arguments with types and defaults, and the columns of its rows.
