@@ -49,8 +49,11 @@ const gatherFor = 2 * time.Millisecond
 
 // run claims until ctx ends. Database errors are waited out.
 func (c *claimer) run(ctx context.Context) {
-	failures, looks := 0, 0 // looks counts the claims without a result since the last one with one
-	busy := false           // the last claim got all it asked for
+	failures := 0
+	busy := false // the last claim got all it asked for
+	idle := false // the flag is up
+	streak := 0   // claims with a result, one after the other
+	looks := 0    // claims without one since there was a reason to look
 	for ctx.Err() == nil {
 		room := c.reserve(ctx, busy)
 		if room == 0 {
@@ -69,28 +72,42 @@ func (c *claimer) run(ctx context.Context) {
 			continue
 		}
 		failures = 0
-		switch {
-		case got > 0:
-			if looks > 0 {
+		if got > 0 {
+			if streak++; idle && streak == steady {
 				c.setIdle(ctx, false)
+				idle = false
 			}
 			looks = 0
 			continue
-		case looks == 0:
+		}
+		streak = 0
+		if !idle {
 			// The flag goes up before the last look: who spawns after that look sees the flag and notifies.
 			c.setIdle(ctx, true)
-		case looks == 1:
-			// Who spawned before the flag was up, and committed after the last look, has not notified.
-			c.wait(ctx, secondLook)
-		default:
-			c.wait(ctx, c.untilDue(ctx))
+			idle, looks = true, 0
+			continue
+		}
+		var again time.Duration
+		if looks < len(looksAgain) {
+			again = looksAgain[looks]
+		} else {
+			again = c.untilDue(ctx)
 		}
 		looks++
+		if c.wait(ctx, again) {
+			looks = 0
+		}
 	}
 }
 
-// secondLook is how long after raising its flag an idle claimer looks once more.
-const secondLook = 10 * time.Millisecond
+// looksAgain is when a claimer that was given a reason to look, and found nothing, looks again. Who spawned before the flag was
+// up may commit after the look, and has not notified; and a task that was just spawned may be locked for a moment by a client
+// that begins to watch it.
+var looksAgain = [...]time.Duration{2 * time.Millisecond, 10 * time.Millisecond}
+
+// steady is how many claims with a result, one after the other, end idleness. Lowering and raising the flag are commits, which
+// a task now and then should not cost.
+const steady = 3
 
 // reserve waits for a free place for a pass and takes all that are free. While there is more work than places it waits a
 // little for half of them, because a claim for many costs hardly more than a claim for one.
@@ -281,16 +298,20 @@ func (c *claimer) untilDue(ctx context.Context) time.Duration {
 	return wait
 }
 
-// wait waits until there may be work: a notification, a run that is due, or the given time.
-func (c *claimer) wait(ctx context.Context, d time.Duration) {
+// wait waits until there may be work: a notification, a run that is due, or the given time. It reports whether it was one of
+// the first two.
+func (c *claimer) wait(ctx context.Context, d time.Duration) (woken bool) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-c.wake:
+		return true
 	case <-c.alarm:
+		return true
 	case <-t.C:
 	case <-ctx.Done():
 	}
+	return false
 }
 
 // wakeAt has the claimer look again when a run that was suspended here is due, so that short sleeps do not wait for the

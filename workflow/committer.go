@@ -33,6 +33,7 @@ const (
 type commit struct {
 	unit   *store.Unit
 	answer chan<- committed // has room for one
+	busy   int              // how often its row was locked
 }
 
 // committed is the answer to a commit. err is set when this very unit cannot be stored.
@@ -137,29 +138,19 @@ func (c *committer) flush(ctx context.Context, batch []*commit) {
 
 // deliver hands out the answers; units that were busy go back to the queue a little later, apart from the batch.
 func (c *committer) deliver(ctx context.Context, batch []*commit, answers []store.Answer) {
-	var busy []*commit
 	for i, b := range batch {
 		if answers[i] == store.Busy {
-			busy = append(busy, b)
+			time.AfterFunc(busyPause<<min(b.busy, 6), func() { c.handIn(b, ctx.Done()) })
+			b.busy++
 			continue
 		}
 		b.answer <- committed{answer: answers[i]}
 	}
-	if busy == nil {
-		return
-	}
-	time.AfterFunc(busyPause, func() {
-		for _, b := range busy {
-			select {
-			case c.in <- b:
-			case <-ctx.Done():
-			}
-		}
-	})
 }
 
-// busyPause is how long a unit waits whose row was locked.
-const busyPause = 5 * time.Millisecond
+// busyPause is how long a unit waits whose row was locked, for the first time; each time twice as long, up to 64 times. Mostly
+// it is a client that has begun to watch the task, and done at once.
+const busyPause = time.Millisecond
 
 // dataError reports whether the server refused the data itself: a value out of range, JSON that jsonb cannot hold or that
 // is nested too deep. Sending it again cannot help.
