@@ -123,9 +123,16 @@ func TestServerCrash(t *testing.T) {
 // shutdown. It returns when the server answers again.
 func (r *rig) crashServer() {
 	r.Helper()
+	witness, err := r.pool.Acquire(r.ctx)
+	if err != nil {
+		r.Fatal(err)
+	}
+	defer witness.Release()
 	if err := syscall.Kill(one[int](r, `select pg_backend_pid()`), syscall.SIGKILL); err != nil {
 		r.Fatal(err)
 	}
+	// The server takes a moment to notice, and then ends every other session too.
+	r.eventually("the server has crashed", func() bool { return witness.Ping(r.ctx) != nil })
 	r.pool.Reset()
 	r.eventually("the server answers", func() bool { return r.pool.Ping(r.ctx) == nil })
 }
