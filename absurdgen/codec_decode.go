@@ -39,6 +39,11 @@ func (c *codecs) decodeFunc(t types.Type) jen.Code {
 		})
 }
 
+// forMore is the loop over fields or elements. The variable more says whether there is another.
+func forMore(g *jen.Group, init jen.Code, next string, body func(g *jen.Group)) {
+	g.For(init, jen.Id("more"), jen.Id("more").Op("=").Id("d").Dot(next).Call()).BlockFunc(body)
+}
+
 func (c *codecs) decodeStruct(g *jen.Group, s *types.Struct) {
 	fields := payload.Fields(s).Kept
 	var names []jen.Code
@@ -53,7 +58,7 @@ func (c *codecs) decodeStruct(g *jen.Group, s *types.Struct) {
 		g.Var().Id("seen").Index(jen.Lit(words)).Uint64()
 		seen = func(i int) *jen.Statement { return jen.Op("&").Id("seen").Index(jen.Lit(i / 64)) }
 	}
-	g.For(jen.Id("more").Op(":=").Id("d").Dot("Object").Call(), jen.Id("more"), jen.Id("more").Op("=").Id("d").Dot("NextField").Call()).BlockFunc(func(g *jen.Group) {
+	forMore(g, jen.Id("more").Op(":=").Id("d").Dot("Object").Call(), "NextField", func(g *jen.Group) {
 		unknown := jen.Id("d").Dot("Unknown").Call(append([]jen.Code{jen.Id("key")}, names...)...)
 		if len(fields) == 0 {
 			g.Id("d").Dot("Unknown").Call(jen.Id("d").Dot("Key").Call())
@@ -108,7 +113,7 @@ func (c *codecs) decodeSlice(g *jen.Group, t, elem types.Type) {
 	g.List(jen.Id("more"), jen.Id("null")).Op(":=").Id("d").Dot("Array").Call()
 	g.If(jen.Id("null")).Block(jen.Return())
 	g.Id("s").Op(":=").Add(goType(t, c.unit.types)).Values()
-	g.For(jen.Empty(), jen.Id("more"), jen.Id("more").Op("=").Id("d").Dot("NextElem").Call()).BlockFunc(func(g *jen.Group) {
+	forMore(g, jen.Empty(), "NextElem", func(g *jen.Group) {
 		g.Var().Id("e").Add(goType(elem, c.unit.types))
 		c.decodeValue(g, variableTarget("e"), elem)
 		g.Id("s").Op("=").Append(jen.Id("s"), jen.Id("e"))
@@ -118,7 +123,7 @@ func (c *codecs) decodeSlice(g *jen.Group, t, elem types.Type) {
 
 func (c *codecs) decodeArray(g *jen.Group, a *types.Array) {
 	g.Id("i").Op(":=").Lit(0)
-	g.For(jen.List(jen.Id("more"), jen.Id("_")).Op(":=").Id("d").Dot("Array").Call(), jen.Id("more"), jen.Id("more").Op("=").Id("d").Dot("NextElem").Call()).BlockFunc(func(g *jen.Group) {
+	forMore(g, jen.List(jen.Id("more"), jen.Id("_")).Op(":=").Id("d").Dot("Array").Call(), "NextElem", func(g *jen.Group) {
 		elem := func() *jen.Statement { return jen.Parens(jen.Op("*").Id("v")).Index(jen.Id("i")) }
 		g.If(jen.Id("i").Op("<").Len(jen.Id("v"))).BlockFunc(func(g *jen.Group) {
 			c.decodeValue(g, target{value: elem, address: func() *jen.Statement { return jen.Op("&").Add(elem()) }}, a.Elem())
@@ -131,7 +136,7 @@ func (c *codecs) decodeMap(g *jen.Group, t types.Type, m *types.Map) {
 	g.List(jen.Id("more"), jen.Id("null")).Op(":=").Id("d").Dot("Map").Call()
 	g.If(jen.Id("null")).Block(jen.Return())
 	g.Id("m").Op(":=").Add(goType(t, c.unit.types)).Values()
-	g.For(jen.Empty(), jen.Id("more"), jen.Id("more").Op("=").Id("d").Dot("NextField").Call()).BlockFunc(func(g *jen.Group) {
+	forMore(g, jen.Empty(), "NextField", func(g *jen.Group) {
 		key := goType(m.Key(), c.unit.types)
 		b, _ := m.Key().Underlying().(*types.Basic)
 		switch {
