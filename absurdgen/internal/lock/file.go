@@ -147,6 +147,9 @@ func Parse(text []byte) (*File, error) {
 				op.Name = words[1].text
 			}
 			into := stack[depth-1]
+			if last := &f.Entries[len(f.Entries)-1]; last.Kind == "type" && slices.ContainsFunc(last.Ops, func(o Op) bool { return o.Kind == op.Kind }) {
+				return fail("the field " + strconv.Quote(op.Kind) + " stands here twice")
+			}
 			*into = append(*into, op)
 			stack = append(stack[:depth], &(*into)[len(*into)-1].Ops)
 			continue

@@ -38,17 +38,18 @@ func TestFormatAndParse(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"":                               "line 1: the file begins with",
-		"<<<<<<< HEAD\nformat 1\n":       "line 1: the file begins with",
-		"format 2\n":                     "line 1: the file begins with",
-		"format 1\nstep\n":               "line 2: the line is not an entry",
-		"format 1\nthing x\n":            "line 2: the line is not an entry",
-		"format 1\n\tstep x\n":           "line 2: the operation stands under nothing",
-		"format 1\nstep x\n\t\tstep x\n": "line 3: the operation stands under nothing",
-		"format 1\nstep x\nstep x\n":     "line 3: step x stands here twice",
-		"format 1\nstep \"x\n":           "line 2: the line is not made of words",
-		"format 1\nstep x a=1 a=2\n":     "line 2: the line is not an entry",
-		"format 1\nstep  x\n":            "line 2: the line is not made of words",
+		"":                                 "line 1: the file begins with",
+		"<<<<<<< HEAD\nformat 1\n":         "line 1: the file begins with",
+		"format 2\n":                       "line 1: the file begins with",
+		"format 1\nstep\n":                 "line 2: the line is not an entry",
+		"format 1\nthing x\n":              "line 2: the line is not an entry",
+		"format 1\n\tstep x\n":             "line 2: the operation stands under nothing",
+		"format 1\nstep x\n\t\tstep x\n":   "line 3: the operation stands under nothing",
+		"format 1\nstep x\nstep x\n":       "line 3: step x stands here twice",
+		"format 1\ntype t\n\ta int\n\ta\n": `line 4: the field "a" stands here twice`,
+		"format 1\nstep \"x\n":             "line 2: the line is not made of words",
+		"format 1\nstep x a=1 a=2\n":       "line 2: the line is not an entry",
+		"format 1\nstep  x\n":              "line 2: the line is not made of words",
 	} {
 		if _, err := Parse([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", text, err, want)
