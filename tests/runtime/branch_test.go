@@ -18,25 +18,26 @@ func TestMap(t *testing.T) {
 	const items, window = 20, 4
 	r := newRig(t)
 	step := workflow.NewStep[int, int]("square")
+	probe := workflow.NewStep[int, int]("probe")
 	flow := workflow.NewFlow[[]int, []int]("squares")
 	var running, most atomic.Int64
-	full := make(chan struct{})  // the window is
-	later := make(chan struct{}) // an item after the first has ended
+	release := make(chan struct{}) // the first items go on
+	later := make(chan struct{})   // an item after the first has ended
 	r.work(workflow.WorkerOptions{},
+		probe.Bind(func(_ context.Context, n int) (int, error) {
+			if n == 3 {
+				close(release)
+			}
+			return n, nil
+		}),
 		step.Bind(func(ctx context.Context, n int) (int, error) {
 			now := running.Add(1)
 			defer running.Add(-1)
 			for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
 			}
-			if n < window && now == window {
-				close(full)
-			}
-			for _, before := range []<-chan struct{}{full, later}[:1+max(0, 1-n)] { // the first one ends after another
-				select {
-				case <-before:
-				case <-ctx.Done():
-					return 0, context.Cause(ctx)
-				}
+			<-release
+			if n == 0 {
+				<-later
 			}
 			if n == 1 {
 				close(later)
@@ -44,7 +45,19 @@ func TestMap(t *testing.T) {
 			return n * n, nil
 		}),
 		flow.Bind(func(ctx workflow.Context, items []int) ([]int, error) {
-			return workflow.Map(ctx, items, step, workflow.Concurrency(window))
+			// Beside the map, three steps one after the other: when the last one runs, all items that may run have been started.
+			probes := workflow.Go(ctx, func(ctx workflow.Context) (n int, err error) {
+				for n < 3 && err == nil {
+					n, err = probe.Do(ctx, n+1)
+				}
+				return n, err
+			})
+			squares, err := workflow.Map(ctx, items, step, workflow.Concurrency(window))
+			if err != nil {
+				return nil, err
+			}
+			_, err = probes.Await(ctx)
+			return squares, err
 		}))
 	var in, want []int
 	for n := range items {
