@@ -60,7 +60,7 @@ func flags() options {
 	flag.Func("systems", "only these: "+strings.Join(systems, ","), list(&o.systems))
 	flag.Func("set", "a setting of the server, name=value; may be given again", func(s string) error { o.settings = append(o.settings, s); return nil })
 	flag.IntVar(&o.reps, "reps", 3, "how often to run each trial; medians are shown")
-	flag.Float64Var(&o.scale, "scale", 1, "multiplies the number of tasks")
+	flag.Float64Var(&o.scale, "scale", 1, "multiplies the number of tasks where it is not part of the work")
 	flag.StringVar(&o.dir, "dir", "", "where to keep the server's data while it runs; a real disk (default: the folder for temporary files)")
 	flag.StringVar(&o.doc, "doc", filepath.Join("docs", "performance.md"), "the page whose measured section is rewritten; empty for none")
 	flag.BoolVar(&o.statements, "statements", false, "show which statements took the server's time, nested ones too, and what the WAL is made of; this costs time itself")
@@ -129,7 +129,10 @@ func (b *benchmark) row(ctx context.Context, r row, rep int) error {
 		if size == 0 || !b.takesPart(system) {
 			continue
 		}
-		spec := trial.Spec{System: system, Work: r.work, Tasks: max(int(float64(size)*b.scale), 1), InFlight: r.inFlight}
+		if !r.fixed {
+			size = max(int(float64(size)*b.scale), 1)
+		}
+		spec := trial.Spec{System: system, Work: r.work, Tasks: size, InFlight: r.inFlight}
 		if system == ourName {
 			spec.Profile = b.profile
 		}
