@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// unprivileged returns the account for the server where this process is root, which PostgreSQL refuses to be.
+// unprivileged returns the account for the pooler where this process is root, which PgBouncer refuses to be.
 func unprivileged() (*syscall.SysProcAttr, error) {
 	if os.Getuid() != 0 {
 		return nil, nil

@@ -63,7 +63,7 @@ func (c cost) per(n float64) cost {
 
 // cpu returns the CPU milliseconds that the server's processes have used, those that have ended included.
 func (s *server) cpu() float64 {
-	parent := strconv.Itoa(s.process.Process.Pid)
+	parent := strconv.Itoa(s.pid)
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is well formed
 	ticks := 0.0
 	for _, name := range stats {

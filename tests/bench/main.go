@@ -46,19 +46,26 @@ type options struct {
 	reps           int
 	scale          float64
 	dir, doc       string
-	settings       []string
+	settings       map[string]string
 	statements     bool
 	profile        string
 }
 
 func flags() options {
-	var o options
+	o := options{settings: make(map[string]string)}
 	list := func(to *[]string) func(string) error {
 		return func(s string) error { *to = append(*to, strings.Split(s, ",")...); return nil }
 	}
 	flag.Func("works", "only these rows of the plan: a comma-separated list of ids or their beginnings, such as W2,W3-128", list(&o.works))
 	flag.Func("systems", "only these: "+strings.Join(systems, ","), list(&o.systems))
-	flag.Func("set", "a setting of the server, name=value; may be given again", func(s string) error { o.settings = append(o.settings, s); return nil })
+	flag.Func("set", "a setting of the server, name=value; may be given again", func(s string) error {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return errors.New("write name=value")
+		}
+		o.settings[name] = value
+		return nil
+	})
 	flag.IntVar(&o.reps, "reps", 3, "how often to run each trial; medians are shown")
 	flag.Float64Var(&o.scale, "scale", 1, "multiplies the number of tasks where it is not part of the work")
 	flag.StringVar(&o.dir, "dir", "", "where to keep the server's data while it runs; a real disk (default: the folder for temporary files)")
@@ -83,7 +90,7 @@ type benchmark struct {
 func measure(ctx context.Context) (err error) {
 	b := &benchmark{options: flags(), results: make(map[string]map[string][]outcome)}
 	if b.statements {
-		b.settings = append(b.settings, "pg_stat_statements.track=all", "pg_stat_statements.track_planning=on")
+		b.settings["pg_stat_statements.track"], b.settings["pg_stat_statements.track_planning"] = "all", "on"
 	}
 	if b.takesPart(dbos) || b.takesPart(river) {
 		if b.peers, err = buildPeers(ctx); err != nil {
@@ -91,10 +98,15 @@ func measure(ctx context.Context) (err error) {
 		}
 		defer os.Remove(b.peers)
 	}
-	if b.server, err = startServer(ctx, b.dir, b.settings); err != nil {
+	if b.dir != "" {
+		if err := os.Setenv("TMPDIR", b.dir); err != nil {
+			return err
+		}
+	}
+	if b.server, err = startServer(ctx, b.settings); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.server.stop()) }()
+	defer func() { err = errors.Join(err, b.server.Stop()) }()
 	if b.pooler, err = startPooler(b.server); err != nil {
 		return err
 	}

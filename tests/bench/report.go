@@ -25,9 +25,14 @@ func (b *benchmark) report() string {
 	return s.String()
 }
 
-// durability returns the settings that a reader wants to know, with what was set by flags.
-func durability(extra []string) []string {
-	return append([]string{"fsync=on", "synchronous_commit=on", "shared_buffers=2GB", "max_wal_size=8GB"}, extra...)
+// durability returns the settings that a reader wants to know: the defaults, then what was set by flags and so won.
+func durability(extra map[string]string) []string {
+	told := []string{"fsync=on", "synchronous_commit=on"}
+	for name, value := range extra {
+		told = append(told, name+"="+value)
+	}
+	slices.Sort(told[2:])
+	return told
 }
 
 func (b *benchmark) writeRates(s *strings.Builder) {
