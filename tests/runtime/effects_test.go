@@ -42,3 +42,9 @@ func (r *rig) newEffects() effects {
 	r.Cleanup(pool.Close)
 	return effects{pool}
 }
+
+// noted returns how often a process has noted an effect.
+func (r *rig) noted(process, note string) int {
+	r.Helper()
+	return one[int](r, `select count(*) from public.effects where process = $1 and note = $2`, process, note)
+}

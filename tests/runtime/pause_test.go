@@ -3,7 +3,6 @@
 package runtime
 
 import (
-	"context"
 	"slices"
 	"syscall"
 	"testing"
@@ -11,42 +10,6 @@ import (
 
 	"github.com/absurdgen/absurdgen/workflow"
 )
-
-// handover is a workflow whose second step holds on to its run in a worker process, and ends at once elsewhere.
-var (
-	handoverFirst = workflow.NewStep[string, string]("handover.first")
-	handoverHeld  = workflow.NewStep[string, string]("handover.held")
-	handover      = workflow.NewFlow[string, []string]("handover")
-)
-
-func handoverBindings(world effects, process string, hold bool) []workflow.Binding {
-	return []workflow.Binding{
-		handoverFirst.Bind(func(ctx context.Context, _ string) (string, error) {
-			_, err := world.happen(ctx, process, "first")
-			return process, err
-		}),
-		handoverHeld.Bind(func(ctx context.Context, how string) (string, error) {
-			if _, err := world.happen(ctx, process, "begun"); err != nil {
-				return "", err
-			}
-			if how == "hold" && hold {
-				<-ctx.Done()
-				if _, err := world.happen(ctx, process, "told: "+context.Cause(ctx).Error()); err != nil {
-					return "", err
-				}
-			}
-			return process, nil
-		}),
-		handover.Bind(func(ctx workflow.Context, how string) ([]string, error) {
-			first, err := handoverFirst.Do(ctx, how)
-			if err != nil {
-				return nil, err
-			}
-			held, err := handoverHeld.Do(ctx, how)
-			return []string{first, held}, err
-		}),
-	}
-}
 
 // TestPausedPastLease stops a worker process in mid-step for longer than its lease. Another worker takes the run over and ends
 // it; when the first one goes on, it tells its step, writes nothing, and works on.
@@ -82,12 +45,6 @@ func TestPausedPastLease(t *testing.T) {
 		t.Errorf("a has written to a run that was no longer its own:\n before %v\n after  %v", before, after)
 	}
 	r.nothingLeft()
-}
-
-// noted returns how often a process has noted an effect.
-func (r *rig) noted(process, note string) int {
-	r.Helper()
-	return one[int](r, `select count(*) from public.effects where process = $1 and note = $2`, process, note)
 }
 
 // everythingOf returns the rows of a task with the transactions that wrote them.
