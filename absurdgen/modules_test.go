@@ -113,7 +113,7 @@ func TestABIGuard(t *testing.T) {
 	cmd := exec.Command("go", "build", ".")
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOFLAGS=-mod=vendor", "GOWORK=off")
 	out, err := cmd.CombinedOutput()
-	if want := "absurd_gen.go:8:20: undefined: workflow.ABI1OrRunGoGenerate"; err == nil || !bytes.Contains(out, []byte(want)) {
+	if want := "absurd_gen.go:11:20: undefined: workflow.ABI1OrRunGoGenerate"; err == nil || !bytes.Contains(out, []byte(want)) {
 		t.Errorf("go build: %v\n%s\nwant %s", err, out, want)
 	}
 }

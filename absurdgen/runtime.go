@@ -17,8 +17,8 @@ const (
 	// abi is the constant of the runtime that generated code of this ABI mentions.
 	abi = "ABI1OrRunGoGenerate"
 
-	// emitCodecs says whether handles get codecs. The runtime of this version has no place for them yet.
-	emitCodecs = false
+	// emitCodecs says whether handles get codecs. Without them they use encoding/json.
+	emitCodecs = true
 )
 
 // needed are the packages that generated code imports beside those of the payloads. They are loaded even when no package

@@ -3,9 +3,11 @@
 package orders
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/absurdgen/absurdgen/workflow"
+	"github.com/absurdgen/absurdgen/workflow/codec"
 )
 
 // A name that is undefined here means that absurdgen and the workflow module differ in version: run "go generate ./...".
@@ -19,12 +21,12 @@ var Charge = workflow.NewStep[Order, Receipt](
 	workflow.Attempts(5),
 	workflow.Backoff(2*time.Second, time.Minute),
 	workflow.Timeout(30*time.Second),
-)
+).Codecs(codecOrder, codecReceipt)
 
 // Pack runs [Warehouse.pack] as a durable step, one checkpoint for each SKU.
 //
 // pack reserves one item.
-var Pack = workflow.NewStep[Item, Bin]("orders.pack", workflow.Timeout(30*time.Second)).KeyedBy(func(in Item) string { return in.SKU })
+var Pack = workflow.NewStep[Item, Bin]("orders.pack", workflow.Timeout(30*time.Second)).KeyedBy(func(in Item) string { return in.SKU }).Codecs(codecItem, codecBin)
 
 // Refund runs [Payments.refund] as a durable step.
 //
@@ -34,22 +36,22 @@ var Refund = workflow.NewStepIn[Receipt](
 	workflow.Attempts(20),
 	workflow.Backoff(2*time.Second, 10*time.Minute),
 	workflow.Timeout(30*time.Second),
-)
+).Codecs(codecReceipt)
 
 // Remind runs [Office.remind] as a durable step.
 //
 // remind asks the customer how it went.
-var Remind = workflow.NewStepIn[string]("orders.remind", workflow.Timeout(30*time.Second))
+var Remind = workflow.NewStepIn[string]("orders.remind", workflow.Timeout(30*time.Second)).Codecs(codecString)
 
 // ApprovalEvent is the event order.approved, addressed by OrderID.
 //
 // Approval arrives when a clerk has looked at a large order.
-var ApprovalEvent = workflow.NewEvent("order.approved", func(e Approval) string { return e.OrderID }, workflow.Queue("orders"))
+var ApprovalEvent = workflow.NewEvent("order.approved", func(e Approval) string { return e.OrderID }, workflow.Queue("orders")).Codecs(codecApproval)
 
 // Fulfil is the workflow [fulfil].
 //
 // fulfil charges an order, has a clerk approve a large one, packs it, and reminds the customer later.
-var Fulfil = workflow.NewFlow[Order, Shipment]("orders.fulfil", workflow.Queue("orders"))
+var Fulfil = workflow.NewFlow[Order, Shipment]("orders.fulfil", workflow.Queue("orders")).Codecs(codecOrder, codecShipment)
 
 // Deps holds the receivers of this package's annotated methods. All of them are needed.
 type Deps struct {
@@ -76,4 +78,347 @@ func Register(r *workflow.Registry, d Deps) error {
 		Remind.Bind(d.Office.remind),
 		Fulfil.Bind(fulfil),
 	)
+}
+
+var codecOrder = codec.Codec[Order]{
+	Append: func(dst []byte, v Order) ([]byte, error) {
+		start := len(dst)
+		var err error
+		if dst, err = appendOrder(dst, &v); err != nil {
+			return codec.Finish(dst, start, "orders.Order", err)
+		}
+		return codec.Finish(dst, start, "orders.Order", err)
+	},
+	Decode: func(src []byte, v *Order) error {
+		in := codec.NewDecoder(src)
+		d := &in
+		decodeOrder(d, v)
+		return d.Finish("orders.Order")
+	},
+	Fingerprint: "dc6355a6ab8c39de",
+	Schema:      `{"$defs":{"orders.Item":{"properties":{"sku":{"type":"string"}},"type":"object"},"orders.Order":{"properties":{"cents":{"type":"integer"},"id":{"type":"string"},"items":{"items":{"$ref":"#/$defs/orders.Item"},"type":["array","null"]},"reminder_seconds":{"type":"integer"}},"type":"object"}},"$ref":"#/$defs/orders.Order","$schema":"https://json-schema.org/draft/2020-12/schema"}`,
+}
+
+var codecReceipt = codec.Codec[Receipt]{
+	Append: func(dst []byte, v Receipt) ([]byte, error) {
+		start := len(dst)
+		var err error
+		if dst, err = appendReceipt(dst, &v); err != nil {
+			return codec.Finish(dst, start, "orders.Receipt", err)
+		}
+		return codec.Finish(dst, start, "orders.Receipt", err)
+	},
+	Decode: func(src []byte, v *Receipt) error {
+		in := codec.NewDecoder(src)
+		d := &in
+		decodeReceipt(d, v)
+		return d.Finish("orders.Receipt")
+	},
+	Fingerprint: "2462934ec5c5da79",
+	Schema:      `{"$defs":{"orders.Receipt":{"properties":{"charge_id":{"type":"string"}},"type":"object"}},"$ref":"#/$defs/orders.Receipt","$schema":"https://json-schema.org/draft/2020-12/schema"}`,
+}
+
+var codecItem = codec.Codec[Item]{
+	Append: func(dst []byte, v Item) ([]byte, error) {
+		start := len(dst)
+		var err error
+		if dst, err = appendItem(dst, &v); err != nil {
+			return codec.Finish(dst, start, "orders.Item", err)
+		}
+		return codec.Finish(dst, start, "orders.Item", err)
+	},
+	Decode: func(src []byte, v *Item) error {
+		in := codec.NewDecoder(src)
+		d := &in
+		decodeItem(d, v)
+		return d.Finish("orders.Item")
+	},
+	Fingerprint: "75733add9992cf14",
+	Schema:      `{"$defs":{"orders.Item":{"properties":{"sku":{"type":"string"}},"type":"object"}},"$ref":"#/$defs/orders.Item","$schema":"https://json-schema.org/draft/2020-12/schema"}`,
+}
+
+var codecBin = codec.Codec[Bin]{
+	Append: func(dst []byte, v Bin) ([]byte, error) {
+		start := len(dst)
+		var err error
+		if dst, err = appendBin(dst, &v); err != nil {
+			return codec.Finish(dst, start, "orders.Bin", err)
+		}
+		return codec.Finish(dst, start, "orders.Bin", err)
+	},
+	Decode: func(src []byte, v *Bin) error {
+		in := codec.NewDecoder(src)
+		d := &in
+		decodeBin(d, v)
+		return d.Finish("orders.Bin")
+	},
+	Fingerprint: "50250b663eec31b0",
+	Schema:      `{"$defs":{"orders.Bin":{"properties":{"name":{"type":"string"},"sku":{"type":"string"}},"type":"object"}},"$ref":"#/$defs/orders.Bin","$schema":"https://json-schema.org/draft/2020-12/schema"}`,
+}
+
+var codecString = codec.Codec[string]{
+	Append: func(dst []byte, v string) ([]byte, error) {
+		start := len(dst)
+		var err error
+		dst = codec.AppendString(dst, v)
+		return codec.Finish(dst, start, "string", err)
+	},
+	Decode: func(src []byte, v *string) error {
+		in := codec.NewDecoder(src)
+		d := &in
+		d.String(v)
+		return d.Finish("string")
+	},
+	Fingerprint: "612c3c87bf679740",
+	Schema:      `{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"string"}`,
+}
+
+var codecApproval = codec.Codec[Approval]{
+	Append: func(dst []byte, v Approval) ([]byte, error) {
+		start := len(dst)
+		var err error
+		if dst, err = appendApproval(dst, &v); err != nil {
+			return codec.Finish(dst, start, "orders.Approval", err)
+		}
+		return codec.Finish(dst, start, "orders.Approval", err)
+	},
+	Decode: func(src []byte, v *Approval) error {
+		in := codec.NewDecoder(src)
+		d := &in
+		decodeApproval(d, v)
+		return d.Finish("orders.Approval")
+	},
+	Fingerprint: "b69e2f28d36f68f3",
+	Schema:      `{"$defs":{"orders.Approval":{"properties":{"ok":{"type":"boolean"},"order_id":{"type":"string"}},"type":"object"}},"$ref":"#/$defs/orders.Approval","$schema":"https://json-schema.org/draft/2020-12/schema"}`,
+}
+
+var codecShipment = codec.Codec[Shipment]{
+	Append: func(dst []byte, v Shipment) ([]byte, error) {
+		start := len(dst)
+		var err error
+		if dst, err = appendShipment(dst, &v); err != nil {
+			return codec.Finish(dst, start, "orders.Shipment", err)
+		}
+		return codec.Finish(dst, start, "orders.Shipment", err)
+	},
+	Decode: func(src []byte, v *Shipment) error {
+		in := codec.NewDecoder(src)
+		d := &in
+		decodeShipment(d, v)
+		return d.Finish("orders.Shipment")
+	},
+	Fingerprint: "b3b5c9a8550eb25f",
+	Schema:      `{"$defs":{"orders.Bin":{"properties":{"name":{"type":"string"},"sku":{"type":"string"}},"type":"object"},"orders.Shipment":{"properties":{"bins":{"items":{"$ref":"#/$defs/orders.Bin"},"type":["array","null"]},"charge_id":{"type":"string"}},"type":"object"}},"$ref":"#/$defs/orders.Shipment","$schema":"https://json-schema.org/draft/2020-12/schema"}`,
+}
+
+func appendOrder(dst []byte, v *Order) ([]byte, error) {
+	var err error
+	dst = append(dst, `{"id":`...)
+	dst = codec.AppendString(dst, v.ID)
+	dst = append(dst, `,"cents":`...)
+	dst = strconv.AppendInt(dst, v.Cents, 10)
+	dst = append(dst, `,"items":`...)
+	if dst, err = appendSliceItem(dst, &v.Items); err != nil {
+		return dst, err
+	}
+	dst = append(dst, `,"reminder_seconds":`...)
+	dst = strconv.AppendInt(dst, int64(v.ReminderSeconds), 10)
+	return append(dst, '}'), nil
+}
+
+func decodeOrder(d *codec.Decoder, v *Order) {
+	var seen uint64
+	for more := d.Object(); more; more = d.NextField() {
+		switch key := d.Key(); string(key) {
+		case "id":
+			d.Once(&seen, 0)
+			d.String(&v.ID)
+		case "cents":
+			d.Once(&seen, 1)
+			codec.Int(d, &v.Cents)
+		case "items":
+			d.Once(&seen, 2)
+			decodeSliceItem(d, &v.Items)
+		case "reminder_seconds":
+			d.Once(&seen, 3)
+			codec.Int(d, &v.ReminderSeconds)
+		default:
+			d.Unknown(key, "id", "cents", "items", "reminder_seconds")
+		}
+	}
+}
+
+func appendReceipt(dst []byte, v *Receipt) ([]byte, error) {
+	dst = append(dst, `{"charge_id":`...)
+	dst = codec.AppendString(dst, v.ChargeID)
+	return append(dst, '}'), nil
+}
+
+func decodeReceipt(d *codec.Decoder, v *Receipt) {
+	var seen uint64
+	for more := d.Object(); more; more = d.NextField() {
+		switch key := d.Key(); string(key) {
+		case "charge_id":
+			d.Once(&seen, 0)
+			d.String(&v.ChargeID)
+		default:
+			d.Unknown(key, "charge_id")
+		}
+	}
+}
+
+func appendItem(dst []byte, v *Item) ([]byte, error) {
+	dst = append(dst, `{"sku":`...)
+	dst = codec.AppendString(dst, v.SKU)
+	return append(dst, '}'), nil
+}
+
+func decodeItem(d *codec.Decoder, v *Item) {
+	var seen uint64
+	for more := d.Object(); more; more = d.NextField() {
+		switch key := d.Key(); string(key) {
+		case "sku":
+			d.Once(&seen, 0)
+			d.String(&v.SKU)
+		default:
+			d.Unknown(key, "sku")
+		}
+	}
+}
+
+func appendBin(dst []byte, v *Bin) ([]byte, error) {
+	dst = append(dst, `{"sku":`...)
+	dst = codec.AppendString(dst, v.SKU)
+	dst = append(dst, `,"name":`...)
+	dst = codec.AppendString(dst, v.Name)
+	return append(dst, '}'), nil
+}
+
+func decodeBin(d *codec.Decoder, v *Bin) {
+	var seen uint64
+	for more := d.Object(); more; more = d.NextField() {
+		switch key := d.Key(); string(key) {
+		case "sku":
+			d.Once(&seen, 0)
+			d.String(&v.SKU)
+		case "name":
+			d.Once(&seen, 1)
+			d.String(&v.Name)
+		default:
+			d.Unknown(key, "sku", "name")
+		}
+	}
+}
+
+func appendApproval(dst []byte, v *Approval) ([]byte, error) {
+	dst = append(dst, `{"order_id":`...)
+	dst = codec.AppendString(dst, v.OrderID)
+	dst = append(dst, `,"ok":`...)
+	dst = strconv.AppendBool(dst, v.OK)
+	return append(dst, '}'), nil
+}
+
+func decodeApproval(d *codec.Decoder, v *Approval) {
+	var seen uint64
+	for more := d.Object(); more; more = d.NextField() {
+		switch key := d.Key(); string(key) {
+		case "order_id":
+			d.Once(&seen, 0)
+			d.String(&v.OrderID)
+		case "ok":
+			d.Once(&seen, 1)
+			d.Bool(&v.OK)
+		default:
+			d.Unknown(key, "order_id", "ok")
+		}
+	}
+}
+
+func appendShipment(dst []byte, v *Shipment) ([]byte, error) {
+	var err error
+	dst = append(dst, `{"charge_id":`...)
+	dst = codec.AppendString(dst, v.ChargeID)
+	dst = append(dst, `,"bins":`...)
+	if dst, err = appendSliceBin(dst, &v.Bins); err != nil {
+		return dst, err
+	}
+	return append(dst, '}'), nil
+}
+
+func decodeShipment(d *codec.Decoder, v *Shipment) {
+	var seen uint64
+	for more := d.Object(); more; more = d.NextField() {
+		switch key := d.Key(); string(key) {
+		case "charge_id":
+			d.Once(&seen, 0)
+			d.String(&v.ChargeID)
+		case "bins":
+			d.Once(&seen, 1)
+			decodeSliceBin(d, &v.Bins)
+		default:
+			d.Unknown(key, "charge_id", "bins")
+		}
+	}
+}
+
+func appendSliceItem(dst []byte, v *[]Item) ([]byte, error) {
+	var err error
+	if *v == nil {
+		return append(dst, "null"...), nil
+	}
+	dst = append(dst, '[')
+	for i := range *v {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if dst, err = appendItem(dst, &(*v)[i]); err != nil {
+			return dst, err
+		}
+	}
+	return append(dst, ']'), nil
+}
+
+func decodeSliceItem(d *codec.Decoder, v *[]Item) {
+	more, null := d.Array()
+	if null {
+		return
+	}
+	s := []Item{}
+	for ; more; more = d.NextElem() {
+		var e Item
+		decodeItem(d, &e)
+		s = append(s, e)
+	}
+	*v = s
+}
+
+func appendSliceBin(dst []byte, v *[]Bin) ([]byte, error) {
+	var err error
+	if *v == nil {
+		return append(dst, "null"...), nil
+	}
+	dst = append(dst, '[')
+	for i := range *v {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if dst, err = appendBin(dst, &(*v)[i]); err != nil {
+			return dst, err
+		}
+	}
+	return append(dst, ']'), nil
+}
+
+func decodeSliceBin(d *codec.Decoder, v *[]Bin) {
+	more, null := d.Array()
+	if null {
+		return
+	}
+	s := []Bin{}
+	for ; more; more = d.NextElem() {
+		var e Bin
+		decodeBin(d, &e)
+		s = append(s, e)
+	}
+	*v = s
 }

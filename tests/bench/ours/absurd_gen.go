@@ -2,7 +2,12 @@
 
 package ours
 
-import "github.com/absurdgen/absurdgen/workflow"
+import (
+	"strconv"
+
+	"github.com/absurdgen/absurdgen/workflow"
+	"github.com/absurdgen/absurdgen/workflow/codec"
+)
 
 // A name that is undefined here means that absurdgen and the workflow module differ in version: run "go generate ./...".
 const _ = workflow.ABI1OrRunGoGenerate
@@ -10,32 +15,32 @@ const _ = workflow.ABI1OrRunGoGenerate
 // Echo runs [echo] as a durable step.
 //
 // echo does nothing.
-var Echo = workflow.NewStep[Payload, Payload]("bench.echo")
+var Echo = workflow.NewStep[Payload, Payload]("bench.echo").Codecs(codecPayload, codecPayload)
 
 // SignalEvent is the event bench.signal, addressed by Name.
 //
 // Signal wakes one task.
-var SignalEvent = workflow.NewEvent("bench.signal", func(e Signal) string { return e.Name })
+var SignalEvent = workflow.NewEvent("bench.signal", func(e Signal) string { return e.Name }).Codecs(codecSignal)
 
 // One is the workflow [one].
 //
 // one has one step.
-var One = workflow.NewFlow[Payload, Payload]("bench.one")
+var One = workflow.NewFlow[Payload, Payload]("bench.one").Codecs(codecPayload, codecPayload)
 
 // Ten is the workflow [ten].
 //
 // ten has ten steps.
-var Ten = workflow.NewFlow[Payload, Payload]("bench.ten")
+var Ten = workflow.NewFlow[Payload, Payload]("bench.ten").Codecs(codecPayload, codecPayload)
 
 // Turns is the workflow [turns].
 //
 // turns waits for as many events as the payload's id says, one after the other.
-var Turns = workflow.NewFlow[Payload, Payload]("bench.turns")
+var Turns = workflow.NewFlow[Payload, Payload]("bench.turns").Codecs(codecPayload, codecPayload)
 
 // Wait is the workflow [wait].
 //
 // wait waits for the event with the payload's id.
-var Wait = workflow.NewFlow[Payload, Payload]("bench.wait")
+var Wait = workflow.NewFlow[Payload, Payload]("bench.wait").Codecs(codecPayload, codecPayload)
 
 // Register binds this package's workflows and steps to r.
 func Register(r *workflow.Registry) error {
@@ -46,4 +51,90 @@ func Register(r *workflow.Registry) error {
 		Turns.Bind(turns),
 		Wait.Bind(wait),
 	)
+}
+
+var codecPayload = codec.Codec[Payload]{
+	Append: func(dst []byte, v Payload) ([]byte, error) {
+		start := len(dst)
+		var err error
+		if dst, err = appendPayload(dst, &v); err != nil {
+			return codec.Finish(dst, start, "ours.Payload", err)
+		}
+		return codec.Finish(dst, start, "ours.Payload", err)
+	},
+	Decode: func(src []byte, v *Payload) error {
+		in := codec.NewDecoder(src)
+		d := &in
+		decodePayload(d, v)
+		return d.Finish("ours.Payload")
+	},
+	Fingerprint: "6e91c299476ecce8",
+	Schema:      `{"$defs":{"ours.Payload":{"properties":{"id":{"type":"integer"},"text":{"type":"string"}},"type":"object"}},"$ref":"#/$defs/ours.Payload","$schema":"https://json-schema.org/draft/2020-12/schema"}`,
+}
+
+var codecSignal = codec.Codec[Signal]{
+	Append: func(dst []byte, v Signal) ([]byte, error) {
+		start := len(dst)
+		var err error
+		if dst, err = appendSignal(dst, &v); err != nil {
+			return codec.Finish(dst, start, "ours.Signal", err)
+		}
+		return codec.Finish(dst, start, "ours.Signal", err)
+	},
+	Decode: func(src []byte, v *Signal) error {
+		in := codec.NewDecoder(src)
+		d := &in
+		decodeSignal(d, v)
+		return d.Finish("ours.Signal")
+	},
+	Fingerprint: "0f9c6966cbbcd310",
+	Schema:      `{"$defs":{"ours.Signal":{"properties":{"name":{"type":"string"},"text":{"type":"string"}},"type":"object"}},"$ref":"#/$defs/ours.Signal","$schema":"https://json-schema.org/draft/2020-12/schema"}`,
+}
+
+func appendPayload(dst []byte, v *Payload) ([]byte, error) {
+	dst = append(dst, `{"id":`...)
+	dst = strconv.AppendInt(dst, int64(v.ID), 10)
+	dst = append(dst, `,"text":`...)
+	dst = codec.AppendString(dst, v.Text)
+	return append(dst, '}'), nil
+}
+
+func decodePayload(d *codec.Decoder, v *Payload) {
+	var seen uint64
+	for more := d.Object(); more; more = d.NextField() {
+		switch key := d.Key(); string(key) {
+		case "id":
+			d.Once(&seen, 0)
+			codec.Int(d, &v.ID)
+		case "text":
+			d.Once(&seen, 1)
+			d.String(&v.Text)
+		default:
+			d.Unknown(key, "id", "text")
+		}
+	}
+}
+
+func appendSignal(dst []byte, v *Signal) ([]byte, error) {
+	dst = append(dst, `{"name":`...)
+	dst = codec.AppendString(dst, v.Name)
+	dst = append(dst, `,"text":`...)
+	dst = codec.AppendString(dst, v.Text)
+	return append(dst, '}'), nil
+}
+
+func decodeSignal(d *codec.Decoder, v *Signal) {
+	var seen uint64
+	for more := d.Object(); more; more = d.NextField() {
+		switch key := d.Key(); string(key) {
+		case "name":
+			d.Once(&seen, 0)
+			d.String(&v.Name)
+		case "text":
+			d.Once(&seen, 1)
+			d.String(&v.Text)
+		default:
+			d.Unknown(key, "name", "text")
+		}
+	}
 }
