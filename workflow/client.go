@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -116,6 +117,16 @@ func again(ctx context.Context, f func() error) error {
 }
 
 const maxAgain = 10
+
+// outage reports whether the database could not answer, and may answer later: there was no answer, or the server was
+// starting, stopping, or out of connections.
+func outage(err error) bool {
+	pg, answered := errors.AsType[*pgconn.PgError](err)
+	if !answered {
+		return true
+	}
+	return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "57P") || strings.HasPrefix(pg.Code, "53")
+}
 
 // Transaction spawns and emits within a transaction of the caller's. [Tx] makes it.
 type Transaction struct{ tx pgx.Tx }

@@ -68,11 +68,11 @@ func (s *session) keepLease(ctx context.Context) {
 		case err == nil && alive:
 			renewed = asked
 		case err == nil, time.Since(renewed) >= 2*every:
-			s.log.Error("workflow: worker lost its lease; its runs go to other workers", "worker", s.id, "error", err)
+			s.log.Error("workflow: worker lost its lease; its runs go to other workers", "error", err)
 			s.lose()
 			return
 		default:
-			s.log.Warn("workflow: lease not renewed, trying again", "worker", s.id, "error", err)
+			s.log.Warn("workflow: lease not renewed, trying again", "error", err)
 			next.Reset(every / 4)
 			continue
 		}

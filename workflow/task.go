@@ -21,7 +21,8 @@ type Task[Out any] struct {
 }
 
 // Result waits until the task ends and returns its result. It returns a [*TaskError] when the task failed, [ErrCancelled]
-// when it was cancelled, [ErrNotFound] when it does not exist, and the context's error when that ends first.
+// when it was cancelled, [ErrNotFound] when it does not exist, and the context's error when that ends first. It waits out
+// a database that cannot be reached.
 func (t Task[Out]) Result(ctx context.Context) (Out, error) {
 	var zero Out
 	if t.client == nil {
@@ -34,8 +35,10 @@ func (t Task[Out]) Result(ctx context.Context) (Out, error) {
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return zero, ctx.Err()
-		case err != nil:
+		case err != nil && !outage(err):
 			return zero, fmt.Errorf("workflow: task %s: %w", t.ID, err)
+		case err != nil:
+			t.client.options.Logger.Warn("workflow: result not asked for, trying again", "task", t.ID.String(), "error", err)
 		case o == nil:
 			return zero, fmt.Errorf("%w: %s on queue %q", ErrNotFound, t.ID, t.queue)
 		case o.State == store.Completed:
@@ -50,6 +53,8 @@ func (t Task[Out]) Result(ctx context.Context) (Out, error) {
 		case <-ended:
 		case <-poll.C:
 		case <-ctx.Done():
+		case <-t.client.listener.ctx.Done():
+			return zero, errors.New("workflow: the client was closed")
 		}
 		poll.Stop()
 	}

@@ -103,8 +103,8 @@ func NewWorker(c *Client, r *Registry, o WorkerOptions) (*Worker, error) {
 }
 
 // Run works until ctx ends. Then it claims nothing more, lets steps end until the shutdown timeout, hands back unfinished
-// runs, and returns nil. It returns an error only for what waiting cannot cure, and only before it has claimed anything: a
-// missing or unfit schema, or an unknown queue. It outlives database errors and restarts of the server.
+// runs, and returns nil. It returns an error only at the start, before it has claimed anything: for a database that does not
+// answer, a missing or unfit schema, or an unknown queue. From then on it outlives database errors and restarts of the server.
 func (w *Worker) Run(ctx context.Context) error {
 	pool, err := w.connect(ctx)
 	if err != nil {
