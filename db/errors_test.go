@@ -24,12 +24,12 @@ func TestErr(t *testing.T) {
 		if err.Error() != "db: what and why" {
 			t.Errorf("%s: %q", code, err)
 		}
-		if again := Err(err); again != err {
+		if again := Err(err); again != err { //nolint:errorlint // the very same error
 			t.Errorf("%s: wrapped twice: %v", code, again)
 		}
 	}
 	for _, other := range []error{nil, errors.New("other"), &pgconn.PgError{Code: "40001"}} {
-		if err := Err(other); err != other {
+		if err := Err(other); err != other { //nolint:errorlint // the very same error
 			t.Errorf("%v became %v", other, err)
 		}
 	}
