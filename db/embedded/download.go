@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -112,7 +113,8 @@ func (d download) fetch(ctx context.Context, address string, w io.Writer) error 
 		return fmt.Errorf("%s is larger than %d bytes", redacted(address), maxTarball)
 	}
 	if got := base64.StdEncoding.EncodeToString(sum.Sum(nil)); got != d.sum {
-		return fmt.Errorf("%s is not the expected file and was thrown away: sha512 is %s, pinned is %s", redacted(address), got, d.sum)
+		return fmt.Errorf("%s is not the expected file and was thrown away: sha512 is %s, pinned is %s",
+			redacted(address), got, d.sum)
 	}
 	return nil
 }
@@ -180,7 +182,7 @@ func unpackRelease(tarball io.Reader, dir string) error {
 			return err
 		}
 	}
-	return makeLinks(root)
+	return errors.Join(makeLinks(root), openDirs(root))
 }
 
 func writeFile(root *os.Root, name string, content io.Reader, perm os.FileMode) (err error) {
@@ -193,7 +195,17 @@ func writeFile(root *os.Root, name string, content io.Reader, perm os.FileMode) 
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	_, err = io.Copy(f, content)
-	return err
+	return errors.Join(err, f.Chmod(perm))
+}
+
+// openDirs lets everybody enter the directories: root's servers run as another user, and our umask may be strict.
+func openDirs(root *os.Root) error {
+	return fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		return root.Chmod(name, 0o755)
+	})
 }
 
 // makeLinks makes what the package lists in pg-symlinks.json. Without them the server does not find its libraries.

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"os"
 	"sync"
@@ -28,16 +29,16 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 // Start starts a private PostgreSQL server, or joins the one that already runs in o.Dir, and returns when it accepts
 // connections. The context bounds the start, not the life of the server.
 //
-// The error is a *NotFoundError where no PostgreSQL can be had, and a *VersionError where the data in o.Dir belongs
-// to another major version than all that can be had.
+// The error wraps a *NotFoundError where no PostgreSQL can be had, and a *VersionError where what there is does not
+// fit the data in o.Dir.
 func Start(ctx context.Context, o Options) (*Server, error) {
 	o, err := o.withDefaults()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("embedded: %w", err)
 	}
 	h, err := start(ctx, o)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("embedded: %w", err)
 	}
 	return &Server{dsn: socketDSN(h.run), hold: h}, nil
 }
@@ -47,7 +48,8 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 func (s *Server) DSN() string { return s.dsn }
 
 // Stop ends this process's use of the server. If it was the last user, Stop returns when the server has stopped and,
-// if it was ephemeral, all its files are gone. It does nothing to a server of DATABASE_URL, and nothing the second time.
+// if it was ephemeral, all its files are gone. It does nothing to a server of DATABASE_URL, and nothing when called
+// again.
 //
 // A process that just ends, or is killed, leaves no server behind either.
 func (s *Server) Stop() error {
@@ -58,7 +60,10 @@ func (s *Server) Stop() error {
 	}
 	h := s.hold
 	s.hold = nil
-	return h.release()
+	if err := h.release(); err != nil {
+		return fmt.Errorf("embedded: %w", err)
+	}
+	return nil
 }
 
 // Keep makes the server outlive all its users, and returns the shell command that stops it. The command is empty for
@@ -69,7 +74,10 @@ func (s *Server) Keep() (command string, err error) {
 	if s.hold == nil {
 		return "", nil
 	}
-	return s.hold.keep()
+	if command, err = s.hold.keep(); err != nil {
+		return "", fmt.Errorf("embedded: %w", err)
+	}
+	return command, nil
 }
 
 // superuser is the name of the role and of the database that initdb makes.

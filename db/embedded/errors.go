@@ -15,7 +15,7 @@ type NotFoundError struct {
 
 func (e *NotFoundError) Error() string {
 	var b strings.Builder
-	b.WriteString("embedded: no PostgreSQL server found")
+	b.WriteString("no PostgreSQL server found")
 	if e.Version != 0 {
 		fmt.Fprintf(&b, " of version %d", e.Version)
 	}
@@ -43,10 +43,10 @@ type VersionError struct {
 
 func (e *VersionError) Error() string {
 	if e.Data == "" {
-		return fmt.Sprintf("embedded: Options.Version asks for PostgreSQL %d, but PG_BIN is %s, which holds PostgreSQL %d: "+
+		return fmt.Sprintf("Options.Version asks for PostgreSQL %d, but PG_BIN is %s, which holds PostgreSQL %d: "+
 			"change one of them", e.Want, e.Bin, e.Have)
 	}
-	return fmt.Sprintf("embedded: %s was made by PostgreSQL %d, but %s holds PostgreSQL %d: install PostgreSQL %d "+
+	return fmt.Sprintf("%s was made by PostgreSQL %d, but %s holds PostgreSQL %d: install PostgreSQL %d "+
 		"or set PG_BIN to its directory, or move the data with pg_dumpall into another Options.Dir",
 		e.Data, e.Want, e.Bin, e.Have, e.Want)
 }

@@ -41,14 +41,14 @@ type Options struct {
 
 func (o Options) withDefaults() (Options, error) {
 	if o.Version != 0 && o.Version < oldest {
-		return o, fmt.Errorf("embedded: Options.Version %d: PostgreSQL %d is the oldest supported", o.Version, oldest)
+		return o, fmt.Errorf("Options.Version %d: PostgreSQL %d is the oldest supported", o.Version, oldest)
 	}
 	for name := range o.Settings {
 		if !settingName.MatchString(name) {
-			return o, fmt.Errorf("embedded: Options.Settings: %q is not the name of a PostgreSQL setting", name)
+			return o, fmt.Errorf("Options.Settings: %q is not the name of a PostgreSQL setting", name)
 		}
 		if slices.Contains(reserved, strings.ToLower(name)) {
-			return o, fmt.Errorf("embedded: Options.Settings: %s cannot be chosen: "+
+			return o, fmt.Errorf("Options.Settings: %s cannot be chosen: "+
 				"a private server is reached by its socket alone, with the DSN that Server.DSN returns", name)
 		}
 	}

@@ -42,7 +42,7 @@ func (d persistent) place(run string) place {
 
 // startPersistent joins the server of o.Dir or starts it.
 func startPersistent(ctx context.Context, o Options) (*hold, error) {
-	acc, err := serverAccount()
+	acc, err := serverAccount(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -55,29 +55,25 @@ func startPersistent(ctx context.Context, o Options) (*hold, error) {
 		return nil, d.notOurs(d.dir)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("embedded: %w", err)
+		return nil, err
 	}
 	defer starting.Close()
 
 	for end := time.Now().Add(stopTime); ; {
 		h, lock, err := d.attachOrLock(ctx, o)
-		if err == nil && h != nil {
+		switch {
+		case err == nil && h != nil:
 			return h, nil
-		}
-		if err == nil {
-			defer lock.Close()
+		case err == nil:
 			return d.startServer(ctx, o, lock)
-		}
-		if !errors.Is(err, errGone) {
+		case !errors.Is(err, errGone):
 			return nil, err
-		}
-		// A server that is stopping holds the lock until it is done.
-		if time.Now().After(end) {
-			return nil, fmt.Errorf("embedded: a server without users in %s has not stopped for %v: see its log %s",
+		case time.Now().After(end): // a server that is stopping holds the lock until it is done
+			return nil, fmt.Errorf("a server without users in %s has not stopped for %v: see %s",
 				d.dir, stopTime, d.path("postgres.log"))
 		}
 		if err := pause(ctx, poll); err != nil {
-			return nil, fmt.Errorf("embedded: wait for the server in %s to stop: %w", d.dir, err)
+			return nil, fmt.Errorf("wait for the server in %s to stop: %w", d.dir, err)
 		}
 	}
 }
@@ -85,17 +81,17 @@ func startPersistent(ctx context.Context, o Options) (*hold, error) {
 func openDir(acc account, dir string) (persistent, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
-		return persistent{}, fmt.Errorf("embedded: %w", err)
+		return persistent{}, err
 	}
 	perm := fs.FileMode(0o700)
 	if acc.other {
 		perm = 0o755 // the account must be able to pass
 	}
 	if err := os.MkdirAll(abs, perm); err != nil {
-		return persistent{}, fmt.Errorf("embedded: %w", err)
+		return persistent{}, err
 	}
 	if _, err := os.Lstat(filepath.Join(abs, "PG_VERSION")); err == nil {
-		return persistent{}, fmt.Errorf("embedded: %s is a data directory of PostgreSQL itself: Options.Dir is the directory "+
+		return persistent{}, fmt.Errorf("%s is a data directory of PostgreSQL itself: Options.Dir is the directory "+
 			"that holds one, named data", abs)
 	}
 	return persistent{acc: acc, dir: abs}, nil
@@ -106,7 +102,7 @@ func (d persistent) notOurs(path string) error {
 	if fi, err := os.Stat(path); err == nil {
 		who = userName(owner(fi))
 	}
-	return fmt.Errorf("embedded: %s belongs to %s, and PostgreSQL would run as %s: choose another Options.Dir, "+
+	return fmt.Errorf("%s belongs to %s, and PostgreSQL would run as %s: choose another Options.Dir, "+
 		"or change its owner", path, who, d.acc.name)
 }
 
@@ -127,7 +123,7 @@ func (d persistent) attachOrLock(ctx context.Context, o Options) (*hold, *os.Fil
 	if errors.Is(err, errLocked) {
 		return nil, nil, errGone
 	}
-	return nil, lock, wrap(err)
+	return nil, lock, err
 }
 
 func (d persistent) attach(ctx context.Context, run string, o Options) (*hold, error) {
@@ -146,8 +142,9 @@ func (d persistent) attach(ctx context.Context, run string, o Options) (*hold, e
 	return h, nil
 }
 
-// startServer starts the server of a directory of which the lock is held.
+// startServer starts the server of a directory, whose lock it takes over.
 func (d persistent) startServer(ctx context.Context, o Options, lock *os.File) (*hold, error) {
+	defer lock.Close()
 	made, err := d.madeBy()
 	if err != nil {
 		return nil, err
@@ -185,7 +182,7 @@ func (d persistent) startIn(ctx context.Context, run string, o Options, bin bina
 	_ = os.Rename(p.log, p.log+".old") // there is none at the first start
 	os.Remove(d.path("run"))
 	if err := os.Symlink(run, d.path("run")); err != nil {
-		return nil, fmt.Errorf("embedded: %w", err)
+		return nil, err
 	}
 	l, err := p.launch(o, bin, lock, nil)
 	if err != nil {
@@ -200,27 +197,27 @@ func (d persistent) madeBy() (int, error) {
 	fi, err := os.Stat(data)
 	if errors.Is(err, fs.ErrNotExist) {
 		if target, err := os.Readlink(data); err == nil {
-			return 0, fmt.Errorf("embedded: the data of %s should be in %s, which is gone: remove the link %s to begin anew",
+			return 0, fmt.Errorf("the data of %s should be in %s, which is gone: remove the link %s to begin anew",
 				d.dir, target, data)
 		}
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("embedded: %w", err)
+		return 0, err
 	}
 	if owner(fi) != d.acc.uid {
 		return 0, d.notOurs(data)
 	}
 	b, err := os.ReadFile(filepath.Join(data, "PG_VERSION"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, fmt.Errorf("embedded: %s is there, but is no data directory of PostgreSQL: choose another Options.Dir", data)
+		return 0, fmt.Errorf("%s is there, but is no data directory of PostgreSQL: choose another Options.Dir", data)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("embedded: %w", err)
+		return 0, err
 	}
 	major, err := strconv.Atoi(strings.TrimSpace(string(b)))
 	if err != nil || major <= 0 {
-		return 0, fmt.Errorf("embedded: %s says %q: versions before %d are not supported",
+		return 0, fmt.Errorf("%s says %q: versions before %d are not supported",
 			filepath.Join(data, "PG_VERSION"), strings.TrimSpace(string(b)), oldest)
 	}
 	return major, nil
@@ -233,7 +230,7 @@ func (d persistent) find(ctx context.Context, o Options, cache string, made int)
 		want = made
 	}
 	if o.Version != 0 && o.Version != want {
-		return binaries{}, fmt.Errorf("embedded: Options.Version is %d, but %s was made by PostgreSQL %d: "+
+		return binaries{}, fmt.Errorf("Options.Version is %d, but %s was made by PostgreSQL %d: "+
 			"leave Version out, or move the data with pg_dumpall into another Options.Dir", o.Version, d.path("data"), made)
 	}
 	bin, err := newSearch(d.acc, want).find(ctx, o, cache)
@@ -246,9 +243,12 @@ func (d persistent) find(ctx context.Context, o Options, cache string, made int)
 // initialize makes the data directory. It appears complete or not at all.
 func (d persistent) initialize(ctx context.Context, bin binaries) error {
 	building, data := d.path("data.partial"), d.path("data")
-	elsewhere := !d.acc.reaches(ctx, d.dir)
-	if elsewhere {
-		home, err := systemDir(rootData)
+	reached, err := d.acc.reaches(ctx, d.dir)
+	if err != nil {
+		return err
+	}
+	if !reached {
+		home, err := trustedDir(rootData)
 		if err != nil {
 			return err
 		}
@@ -259,18 +259,20 @@ func (d persistent) initialize(ctx context.Context, bin binaries) error {
 		return err
 	}
 	if err := initdb(ctx, d.acc, bin, building); err != nil {
+		return errors.Join(err, os.RemoveAll(building))
+	}
+	if err := os.Rename(building, data); err != nil {
 		return err
 	}
-	err := os.Rename(building, data)
-	if err == nil && elsewhere {
-		err = os.Symlink(data, d.path("data"))
+	if !reached {
+		return os.Symlink(data, d.path("data"))
 	}
-	return wrap(err)
+	return nil
 }
 
 // dropStalePid removes the postmaster.pid that a killed server of ours has left. The lock tells that no process of
-// such a server lives; PostgreSQL, which goes by the process id, would wait for a zombie or for whoever has that id now,
-// which in containers is common. The file of a server that was started by other means names another socket.
+// such a server lives; PostgreSQL goes by the process id, and would refuse because of a zombie or of whoever has that
+// id now, which is common in containers. The file of a server that was started by other means names another socket.
 func (d persistent) dropStalePid() error {
 	run, err := os.Readlink(d.path("run"))
 	if err != nil {
@@ -280,12 +282,5 @@ func (d persistent) dropStalePid() error {
 	if pm, err := p.postmaster(); err != nil || pm.run != run {
 		return nil //nolint:nilerr // no file, or not one of ours
 	}
-	return wrap(os.Remove(filepath.Join(p.data, "postmaster.pid")))
-}
-
-func wrap(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("embedded: %w", err)
+	return (os.Remove(filepath.Join(p.data, "postmaster.pid")))
 }

@@ -5,6 +5,7 @@ package embedded
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,7 +22,7 @@ func newDir(t *testing.T) string { return filepath.Join(openDirectory(t), "pg") 
 func initializedDir(t *testing.T) string {
 	t.Helper()
 	dir := newDir(t)
-	acc, err := serverAccount()
+	acc, err := serverAccount(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +38,7 @@ func initializedDir(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	if err := errors.Join(os.Mkdir(dir, 0o755), os.Chmod(dir, 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	if err := unpack(t.Context(), archive, filepath.Join(dir, "data"), acc); err != nil {
@@ -63,9 +64,6 @@ func filledDir(t *testing.T, dir string) string {
 func TestPersistentKeepsData(t *testing.T) {
 	t.Parallel()
 	dir := filledDir(t, newDir(t))
-	if _, err := os.Stat(filepath.Join(dir, "data", "postmaster.pid")); err == nil {
-		t.Error("the server was not shut down properly")
-	}
 	s, err := Start(t.Context(), Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
@@ -73,6 +71,16 @@ func TestPersistentKeepsData(t *testing.T) {
 	defer s.Stop()
 	if got := mustQuery(t, s.DSN(), "SELECT v || current_setting('fsync') FROM t"); got != "kepton" {
 		t.Errorf("value and fsync are %q", got)
+	}
+	log, err := os.ReadFile(filepath.Join(dir, "postgres.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(log), "database system was shut down at") {
+		t.Errorf("the server was not shut down properly before:\n%s", log)
+	}
+	if strings.Contains(string(log), "incomplete startup packet") {
+		t.Errorf("looking at the server disturbs it:\n%s", log)
 	}
 }
 
@@ -144,104 +152,45 @@ func TestStartWhileStopping(t *testing.T) {
 	u.wantGone()
 }
 
-func TestKilledSupervisors(t *testing.T) {
+// A user that comes when the supervisor has seen the last one go, but not yet closed the door, is not lost.
+func TestUserComesInTheLastMoment(t *testing.T) {
 	t.Parallel()
-	for name, which := range map[string]func(parent, child int) []int{
-		"both":   func(parent, child int) []int { return []int{parent, child} },
-		"parent": func(parent, _ int) []int { return []int{parent} },
-		"child":  func(_, child int) []int { return []int{child} },
-	} {
-		t.Run(name+", then another user comes", func(t *testing.T) {
-			t.Parallel()
-			o := Options{Dir: initializedDir(t)}
-			first := startUser(t, o, nil)
-			first.killSupervisors(which(supervisors(t, first.Server)))
-			second := startUser(t, o, nil)
-			if first.Server != second.Server {
-				t.Errorf("two servers: %d and %d", first.Server, second.Server)
-			}
-			first.kill()
-			second.wantUp()
-			second.kill()
-			second.wantGone()
-		})
-		t.Run(name+", then the user stops", func(t *testing.T) {
-			t.Parallel()
-			u := startUser(t, Options{}, nil)
-			u.killSupervisors(which(supervisors(t, u.Server)))
-			u.wantUp()
-			if got := u.ask("stop"); got != "stopped" {
-				t.Fatal(got)
-			}
-			u.wantGone()
-		})
-	}
-}
-
-// killSupervisors kills them. If those are both, it waits until they have let go of live.
-func (u *program) killSupervisors(pids []int) {
-	u.t.Helper()
-	kill9(u.t, pids...)
-	eventually(u.t, "they are dead", func() bool { return len(pids) == 1 || !place{run: u.Run}.supervised() })
-}
-
-func TestKilledPostmaster(t *testing.T) {
-	t.Parallel()
-	o := Options{Dir: filledDir(t, initializedDir(t))}
-	first := startUser(t, o, nil)
-	kill9(t, first.Server)
-	eventually(t, "the server is dead", func() bool { return !place{run: first.Run}.listening() })
-	second := startUser(t, o, nil) // while the first one still holds what it had
-	if got := second.ask("SELECT v FROM t"); got != "kept" {
-		t.Errorf("the table says %q", got)
-	}
-	first.kill()
-	second.wantUp()
-	second.kill()
-	second.wantGone()
-}
-
-func TestKilledEverything(t *testing.T) {
-	t.Parallel()
-	o := Options{Dir: filledDir(t, initializedDir(t))}
-	u := startUser(t, o, nil)
-	parent, child := supervisors(t, u.Server)
-	u.killSupervisors([]int{parent, child})
-	kill9(t, u.Server)
-	u.kill()
-	eventually(t, "the server is dead", func() bool { return !place{run: u.Run}.listening() })
-	s, err := Start(t.Context(), o)
+	o := Options{Dir: initializedDir(t)}
+	// The supervisor closes the door by mv, which here takes as long as the file gate is there.
+	dir := openDirectory(t)
+	gate, waiting := filepath.Join(dir, "gate"), filepath.Join(dir, "waiting")
+	mv := fmt.Sprintf("#!/bin/sh\n[ -e '%s' ] && : >'%s'\nwhile [ -e '%s' ]; do sleep 0.01; done\nPATH='%s' exec mv \"$@\"\n",
+		gate, waiting, gate, os.Getenv("PATH"))
+	err := errors.Join(os.Chmod(dir, 0o777), os.WriteFile(filepath.Join(dir, "mv"), []byte(mv), 0o755))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Stop()
-	if got := mustQuery(t, s.DSN(), "SELECT v FROM t"); got != "kept" {
-		t.Errorf("the table says %q", got)
+	first := startUser(t, o, func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, "PATH="+dir+":"+os.Getenv("PATH")) })
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
-	u.wantSwept()
-}
-
-// Ctrl-C reaches the whole process group of a terminal. The server is not in it: its users still need it.
-func TestCtrlC(t *testing.T) {
-	t.Parallel()
-	for name, o := range map[string]Options{"ephemeral": {}, "persistent": {Dir: initializedDir(t)}} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			u := startUser(t, o, nil)
-			if err := syscall.Kill(-u.cmd.Process.Pid, syscall.SIGINT); err != nil {
-				t.Fatal(err)
-			}
-			u.wantUp()
-			parent, child := supervisors(t, u.Server)
-			for _, pid := range []int{u.Server, parent, child} {
-				if group, err := syscall.Getpgid(pid); err != nil || group == u.cmd.Process.Pid {
-					t.Errorf("process %d is in the user's group %d (%v)", pid, group, err)
-				}
-			}
-			u.kill()
-			u.wantGone()
-		})
+	first.kill()
+	exists := func(path string) bool {
+		_, err := os.Lstat(path)
+		return err == nil
 	}
+	eventually(t, "the supervisor closes the door", func() bool { return exists(waiting) })
+	second := startUser(t, o, nil)
+	if second.Server != first.Server {
+		t.Errorf("two servers: %d and %d", first.Server, second.Server)
+	}
+	if err := os.Remove(gate); err != nil {
+		t.Fatal(err)
+	}
+	third := startUser(t, o, nil) // waits while the door is closed
+	if third.Server != first.Server {
+		t.Errorf("two servers: %d and %d", first.Server, third.Server)
+	}
+	second.wantUp()
+	second.kill()
+	third.wantUp()
+	third.kill()
+	third.wantGone()
 }
 
 func TestKeep(t *testing.T) {
@@ -268,6 +217,19 @@ func TestKeep(t *testing.T) {
 			}
 			u.wantGone()
 		})
+	}
+}
+
+// Who stops a server by hand does so for all of its users.
+func TestStoppedUnderItsUser(t *testing.T) {
+	t.Parallel()
+	u := startUser(t, Options{}, nil)
+	if out, err := exec.Command("/bin/sh", "-c", u.ask("keep")).CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	u.wantGone()
+	if got := u.ask("stop"); got != "stopped" {
+		t.Error(got)
 	}
 }
 
@@ -338,7 +300,7 @@ func TestUnusableDir(t *testing.T) {
 		"something else named data": {
 			func(dir string) error {
 				data := filepath.Join(dir, "data")
-				acc, err := serverAccount()
+				acc, err := serverAccount(t.Context())
 				return errors.Join(err, os.Mkdir(data, 0o700), acc.own(data), os.WriteFile(filepath.Join(data, "mine"), nil, 0o600))
 			},
 			"is there, but is no data directory of PostgreSQL",
@@ -350,7 +312,7 @@ func TestUnusableDir(t *testing.T) {
 		"of an ancient version": {
 			func(dir string) error {
 				data := filepath.Join(dir, "data")
-				acc, err := serverAccount()
+				acc, err := serverAccount(t.Context())
 				return errors.Join(err, os.Mkdir(data, 0o700), acc.own(data),
 					os.WriteFile(filepath.Join(data, "PG_VERSION"), []byte("9.6\n"), 0o600))
 			},
@@ -379,7 +341,7 @@ func TestUnusableDir(t *testing.T) {
 func TestStalePostmasterPid(t *testing.T) {
 	t.Parallel()
 	dir := filledDir(t, initializedDir(t))
-	acc, err := serverAccount()
+	acc, err := serverAccount(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -416,7 +378,7 @@ func TestStalePostmasterPid(t *testing.T) {
 func TestServerStartedByOtherMeans(t *testing.T) {
 	t.Parallel()
 	dir := filledDir(t, initializedDir(t))
-	acc, err := serverAccount()
+	acc, err := serverAccount(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

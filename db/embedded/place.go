@@ -52,7 +52,9 @@ func makeRun(ctx context.Context, acc account, log *slog.Logger, prefix string, 
 			errs = append(errs, fmt.Errorf("%s is too long for the path of a socket", parent))
 			continue
 		}
-		if !acc.reaches(ctx, parent) {
+		if ok, err := acc.reaches(ctx, parent); err != nil {
+			return "", err
+		} else if !ok {
 			errs = append(errs, fmt.Errorf("%s cannot be entered by %s, which the server runs as", parent, acc.name))
 			continue
 		}
@@ -64,7 +66,7 @@ func makeRun(ctx context.Context, acc account, log *slog.Logger, prefix string, 
 		}
 		return dir, nil
 	}
-	return "", fmt.Errorf("embedded: no place for the server's socket: %w", errors.Join(errs...))
+	return "", fmt.Errorf("no place for the server's socket: %w", errors.Join(errs...))
 }
 
 // temporaries are the parents of run directories that hold little or must be on disk.
@@ -94,7 +96,7 @@ func (p place) postmaster() (postmaster, error) {
 		switch line := lines.Text(); n {
 		case 1:
 			if pm.pid, err = strconv.Atoi(line); err != nil || pm.pid <= 1 {
-				return postmaster{}, fmt.Errorf("embedded: %s does not begin with a process id", f.Name())
+				return postmaster{}, fmt.Errorf("%s does not begin with a process id", f.Name())
 			}
 		case 5:
 			pm.run = line

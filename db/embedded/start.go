@@ -30,16 +30,17 @@ type launch struct {
 // launch starts the supervisor of a new server. lock is the place's lock.
 func (p place) launch(o Options, bin binaries, lock *os.File, chosen map[string]string) (*launch, error) {
 	if err := syscall.Mkfifo(p.file("live"), 0o600); err != nil {
-		return nil, fmt.Errorf("embedded: make %s: %w", p.file("live"), err)
+		return nil, fmt.Errorf("make %s: %w", p.file("live"), err)
 	}
 	if err := p.acc.own(p.file("live")); err != nil {
-		return nil, fmt.Errorf("embedded: %w", err)
+		return nil, err
 	}
 	output, err := os.OpenFile(p.log, os.O_RDWR|os.O_CREATE|os.O_APPEND|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("embedded: %w", err)
+		return nil, err
 	}
-	command := append([]string{filepath.Join(bin.dir, "postgres"), "-D", p.data}, arguments(o.Settings, chosen, p.private())...)
+	command := append([]string{filepath.Join(bin.dir, "postgres"), "-D", p.data},
+		arguments(o.Settings, chosen, p.private())...)
 	h, err := p.supervise(o.Log, lock, output, 0, command...)
 	if err != nil {
 		output.Close()
@@ -85,7 +86,7 @@ func (l *launch) start(ctx context.Context, lock *os.File) (*hold, error) {
 		err = l.awaitReady(ctx)
 	}
 	if errors.Is(err, errDead) || errors.Is(err, errGone) {
-		err = fmt.Errorf("embedded: PostgreSQL did not start: %s", lastLines(l.output))
+		err = fmt.Errorf("PostgreSQL did not start: %s", lastLines(l.output))
 	}
 	if err != nil {
 		l.close()

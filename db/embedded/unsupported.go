@@ -12,7 +12,7 @@ import (
 type hold struct{ run string }
 
 func start(context.Context, Options) (*hold, error) {
-	return nil, fmt.Errorf("embedded: no private PostgreSQL on %s yet: set DATABASE_URL to a server that you run", runtime.GOOS)
+	return nil, fmt.Errorf("no private PostgreSQL on %s yet: set DATABASE_URL to a server that you run", runtime.GOOS)
 }
 
 func (*hold) release() error        { return nil }
