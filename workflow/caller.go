@@ -6,30 +6,24 @@ import (
 	"strings"
 )
 
-// caller returns the program counter of the place in the user's code that led to a durable call: the first frame outside
-// this module's runtime.
-func caller() uintptr {
+// caller returns the stack of a durable call as program counters. Where that is in the user's code is found out by position,
+// and only for a message: it costs more than the call.
+func caller() []uintptr {
 	var pcs [16]uintptr
-	n := runtime.Callers(3, pcs[:])
-	frames := runtime.CallersFrames(pcs[:n])
-	for {
-		f, more := frames.Next()
-		if !strings.HasPrefix(f.Function, runtimePackage+".") && !strings.HasPrefix(f.Function, runtimePackage+"/internal/") {
-			return f.PC
-		}
-		if !more {
-			return 0
-		}
-	}
+	return append([]uintptr(nil), pcs[:runtime.Callers(3, pcs[:])]...)
 }
 
 const runtimePackage = "github.com/absurdgen/absurdgen/workflow"
 
-// position returns file:line of a program counter that caller returned.
-func position(pc uintptr) string {
-	if pc == 0 {
-		return "unknown position"
+// position returns file:line of the first frame of a stack that is outside this module's runtime.
+func position(stack []uintptr) string {
+	frames := runtime.CallersFrames(stack)
+	for more := len(stack) > 0; more; {
+		var f runtime.Frame
+		f, more = frames.Next()
+		if !strings.HasPrefix(f.Function, runtimePackage+".") && !strings.HasPrefix(f.Function, runtimePackage+"/internal/") {
+			return fmt.Sprintf("%s:%d", f.File, f.Line)
+		}
 	}
-	f, _ := runtime.CallersFrames([]uintptr{pc + 1}).Next()
-	return fmt.Sprintf("%s:%d", f.File, f.Line)
+	return "unknown position"
 }

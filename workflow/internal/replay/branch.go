@@ -88,7 +88,7 @@ type Call struct {
 	Key         string
 	Fingerprint int64
 	Arg         any
-	Caller      func() uintptr // called, if not nil, only where the position can be needed
+	Caller      func() []uintptr // called, if not nil, only where the position can be needed
 }
 
 // Start asks for a durable operation. The future is done at once when the outcome is recorded. The error says that the call
@@ -216,7 +216,7 @@ func (b *Branch) parkForever() {
 
 // Diverge ends the pass because the recorded outcome of op cannot be what the code asks for. It does not return.
 func (b *Branch) Diverge(op *Op, why string) {
-	if op.Caller == 0 {
+	if op.Caller == nil {
 		op.locate() // what was served has needed no position until now
 	}
 	b.pass.diverge(&Divergence{Name: op.Name, Mismatch: why, Caller: op.Caller})

@@ -4,7 +4,7 @@ import "strings"
 
 // Changed answers whether the branch may take the new side of a changed piece of code: true when nothing that the branch, or a
 // branch made by it, has recorded is still unserved. Either answer is recorded, and the same from then on.
-func (b *Branch) Changed(id string, caller func() uintptr) (bool, error) {
+func (b *Branch) Changed(id string, caller func() []uintptr) (bool, error) {
 	if err := b.enter(); err != nil {
 		return false, err
 	}

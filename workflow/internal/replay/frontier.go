@@ -7,7 +7,7 @@ import "fmt"
 type Divergence struct {
 	Name     string // of the record that does not fit
 	Mismatch string // why it does not fit; empty: records were not reached
-	Caller   uintptr
+	Caller   []uintptr
 
 	Recorded []Record // recorded, but not reached by the code
 	Reached  []*Op    // reached by the code, but not recorded

@@ -33,7 +33,7 @@ type Op struct {
 	Kind        Kind
 	Fingerprint int64
 	Arg         any       // what the driver needs to perform it; the package never looks inside
-	Caller      uintptr   // program counter of the call in the workflow, for messages
+	Caller      []uintptr // the stack of the call, for messages
 	Asked       time.Time // the branch's time when it asked
 
 	Outcome Outcome
@@ -43,7 +43,7 @@ type Op struct {
 
 	future Future
 	branch *Branch
-	caller func() uintptr
+	caller func() []uintptr
 	wake   time.Time // of a recorded sleep: when it ends
 }
 

@@ -15,7 +15,7 @@ type race struct {
 
 // Race makes a branch for each body and waits until one has ended; that one has won. The decision is recorded. The others get
 // no further: they are dropped with all that they have started.
-func (b *Branch) Race(caller func() uintptr, bodies []func(*Branch) error) (winner int, end *Future, err error) {
+func (b *Branch) Race(caller func() []uintptr, bodies []func(*Branch) error) (winner int, end *Future, err error) {
 	f, err := b.Start(Call{Kind: Race, Durable: "$race", Caller: caller})
 	if err != nil {
 		return 0, nil, err
