@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -39,6 +40,9 @@ type Client struct {
 	options  ClientOptions
 	listener *listener
 	close    context.CancelFunc
+
+	mu     sync.Mutex
+	groups map[string]*spawnGroup // by queue
 }
 
 // NewClient returns a client on the given pool. The pool stays the caller's; close the client before it.
@@ -54,7 +58,7 @@ func NewClient(pool *pgxpool.Pool, o ClientOptions) *Client {
 	case config == nil:
 		config = pool.Config().ConnConfig.Copy()
 	}
-	return &Client{pool: pool, options: o, listener: newListener(ctx, config, o.Logger), close: cancel}
+	return &Client{pool: pool, options: o, listener: newListener(ctx, config, o.Logger), close: cancel, groups: make(map[string]*spawnGroup)}
 }
 
 // Close ends the client's own connection.
@@ -92,13 +96,41 @@ type Emitter interface {
 }
 
 func (c *Client) spawn(ctx context.Context, queue string, tasks []store.Spawn) ([]store.Spawned, *Client, error) {
-	var spawned []store.Spawned
-	err := again(ctx, func() (err error) {
+	if len(tasks) == 1 && tasks[0].Options.None() {
+		spawned, err := c.group(queue).do(ctx, tasks[0])
+		return []store.Spawned{spawned}, c, err
+	}
+	spawned, err := c.spawnAll(ctx, queue, tasks)
+	return spawned, c, err
+}
+
+func (c *Client) spawnAll(ctx context.Context, queue string, tasks []store.Spawn) (spawned []store.Spawned, err error) {
+	err = again(ctx, func() (err error) {
 		spawned, err = store.SpawnAll(ctx, c.pool, queue, tasks)
 		return err
 	})
-	return spawned, c, err
+	return spawned, err
 }
+
+// group returns what groups the spawns on a queue.
+func (c *Client) group(queue string) *spawnGroup {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g := c.groups[queue]
+	if g == nil {
+		g = &spawnGroup{spawn: func(tasks []store.Spawn) ([]store.Spawned, error) {
+			// Not the context of one caller: the others' tasks do not depend on it.
+			ctx, cancel := context.WithTimeout(context.Background(), spawnLimit)
+			defer cancel()
+			return c.spawnAll(ctx, queue, tasks)
+		}}
+		c.groups[queue] = g
+	}
+	return g
+}
+
+// spawnLimit is how long a call may take that several callers share. Each of them waits no longer than its own context says.
+const spawnLimit = time.Minute
 
 func (c *Client) emit(ctx context.Context, queue, name string, payload []byte) error {
 	return emitError(name, queue, again(ctx, func() error { return store.Emit(ctx, c.pool, queue, name, payload) }))

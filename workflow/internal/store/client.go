@@ -28,6 +28,12 @@ type SpawnOptions struct {
 	StartAt        *time.Time
 }
 
+// None reports whether no option is set.
+func (o SpawnOptions) None() bool {
+	doc, err := o.document()
+	return doc == nil && err == nil
+}
+
 // document returns the options as spawn_tasks takes them; nil for none.
 func (o SpawnOptions) document() (json.RawMessage, error) {
 	doc := make(map[string]any)
