@@ -42,8 +42,8 @@ func (s *server) between(ctx context.Context, conn *pgx.Conn, from, to reading) 
 	if from.lsn == to.lsn {
 		return c, nil
 	}
-	// The server can show only what is on disk: a commit writes all that came before it.
-	if _, err := conn.Exec(ctx, `select pg_logical_emit_message(true, 'bench', '')`); err != nil {
+	// The server can show only what is on disk: a commit writes all that came before it, if it is one that waits.
+	if _, err := conn.Exec(ctx, `set synchronous_commit = on; select pg_logical_emit_message(true, 'bench', '')`); err != nil {
 		return c, err
 	}
 	err := conn.QueryRow(ctx, `
