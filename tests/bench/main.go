@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/absurdgen/absurdgen/tests/bench/ours"
@@ -33,7 +34,7 @@ func main() {
 		trial.Main(ours.Works())
 		return
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := measure(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
