@@ -141,7 +141,7 @@ const flushers = 2
 // connect opens the worker's own connections, so that nothing else in the process can take those that renew its lease.
 func (w *Worker) connect(ctx context.Context) (*pgxpool.Pool, error) {
 	config := w.client.pool.Config()
-	config.MaxConns = int32(flushers + len(w.options.Queues) + 2)
+	config.MaxConns = int32((flushers+1)*len(w.options.Queues) + 2)
 	config.MinConns = 0
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
