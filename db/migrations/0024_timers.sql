@@ -24,7 +24,8 @@ begin
   if p_kind in ('d', 'l') then
     v_fired := absurd.fire_deadlines(p_queue_no, p_kind, p_limit, p_now);
   else
-    select array_agg(l.timer), array_agg(l.task_id) filter (where l.state = 's' or l.state = 'b' and p_kind = 'w')
+    -- A task that came back to sleep before it was looked at again has more than one timer of kind e.
+    select array_agg(l.timer), array_agg(distinct l.task_id) filter (where l.state = 's' or l.state = 'b' and p_kind = 'w')
     into v_timers, v_tasks
     from (
       select m.timer, m.task_id, t.state

@@ -298,6 +298,42 @@ func TestEmitNeedsAFreshSnapshot(t *testing.T) {
 	}
 }
 
+// A run that suspends twice on an event that an open transaction emits has two timers to look at it again. Both are due at
+// once, and the wait is settled once.
+func TestWaitsAreLookedAtOnce(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	w := newWorker(t, pool)
+	id := spawn(t, pool, "")[0]
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(t.Context())
+	if _, err := tx.Exec(t.Context(), `select absurd.emit_event('q', 'held', '1')`); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 2 { // the second time with the first timer still there
+		w.mustCommit(pass{task: w.claimOne(), action: "suspend", waits: []wait{{"held", "held", time.Time{}}, {fmt.Sprint("wake", n), fmt.Sprint("now", n), time.Time{}}}})
+		if n == 0 {
+			emit(t, pool, "now0", `1`)
+		}
+	}
+	if n := one[int](t, pool, `select count(*) from absurd.timers where kind = 'e'`); n != 2 {
+		t.Fatalf("%d timers, want 2", n)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, pool, `update absurd.timers set due_at = due_at - interval '1 hour' where kind = 'e'`)
+	sweep(t, pool, 100)
+	w.claimOne()
+	if got, want := records(t, pool, id), []string{"e v wake0 1", "e v held 1"}; !slices.Equal(got, want) {
+		t.Errorf("records %q, want %q", got, want)
+	}
+	checkInvariants(t, pool)
+}
+
 // Many workers suspend on few events while others emit them, some in transactions that stay open for a while or roll
 // back. Whatever the order, no task may sleep on an event that has been emitted.
 func TestNoWakeUpIsLost(t *testing.T) {
