@@ -35,6 +35,7 @@ type passInfo struct {
 	task       TaskID
 	generation int
 	queue      string
+	registry   *Registry
 	workflow   string
 	log        *slog.Logger // the worker's
 }

@@ -67,7 +67,7 @@ const holdFor = 250 * time.Millisecond
 func newPass(s *session, q *claimer, c store.Claimed, flow Binding, history []replay.Record) *pass {
 	p := &pass{
 		session: s, queue: q, claimed: c, flow: flow,
-		info:    &passInfo{task: c.Task, generation: c.Generation, queue: q.name, workflow: c.Name, log: s.log},
+		info:    &passInfo{task: c.Task, generation: c.Generation, queue: q.name, registry: s.registry, workflow: c.Name, log: s.log},
 		results: make(chan attempted),
 		gone:    make(chan struct{}),
 		running: make(map[*replay.Op]running),

@@ -196,6 +196,8 @@ func (s Step[In, Out]) start(ctx Context, in In, inline *Binding) *Future[Out] {
 	if s.spec.key != nil {
 		c.Key = s.spec.key(in)
 	}
+	_, registered := ctx.sealed().pass.registry.steps[s.spec.name]
+	c.Locate = !registered && inline == nil
 	return start(ctx, s.out, c)
 }
 

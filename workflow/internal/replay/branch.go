@@ -89,6 +89,7 @@ type Call struct {
 	Fingerprint int64
 	Arg         any
 	Caller      func() []uintptr // called, if not nil, only where the position can be needed
+	Locate      bool             // it will be needed
 }
 
 // Start asks for a durable operation. The future is done at once when the outcome is recorded. The error says that the call
@@ -112,7 +113,8 @@ func (b *Branch) Start(c Call) (*Future, error) {
 		}
 		p.serve(op, rec)
 	}
-	if !op.future.done {
+	// Beyond the frontier nothing can diverge any more.
+	if !op.future.done && (!p.live || c.Locate) {
 		op.locate()
 	}
 	return &op.future, nil
