@@ -122,12 +122,12 @@ func (p *plan) lockChange(t *tree, path string, old []byte, missing bool, next *
 }
 
 func (p *plan) breaking(change lock.Change, path string) diag.Problem {
-	fix := "undo it, guard it with workflow.Changed, give the workflow a new name, or run: absurdgen accept " + change.Name + " -why REASON"
+	fix := "undo it, guard it with workflow.Changed, give the workflow a new name, or run: go tool absurdgen accept " + change.Name + " -why REASON"
 	switch {
 	case change.What == "is gone":
-		fix = "add name=" + change.Name + " where it went, or run: absurdgen accept " + change.Name + " -why REASON"
+		fix = "add name=" + change.Name + " where it went, or run: go tool absurdgen accept " + change.Name + " -why REASON"
 	case change.Kind != "workflow":
-		fix = "undo it, give it a new name, or run: absurdgen accept " + change.Name + " -why REASON"
+		fix = "undo it, give it a new name, or run: go tool absurdgen accept " + change.Name + " -why REASON"
 	}
 	problem := diag.New(token.NoPos, diag.LockBreaking, fix, "%s, which breaks tasks that are running", change.What)
 	problem.Subject = change.Kind + " " + change.Name

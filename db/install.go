@@ -137,7 +137,7 @@ func PlanAll() (string, error) {
 // script joins migrations into one script for a database at version from.
 func script(from int, migrations []migration) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "-- Schema absurd: from version %d to %d. Apply it as one transaction, for example: psql -1 -v ON_ERROR_STOP=1 -f FILE\n\n",
+	fmt.Fprintf(&b, "-- Schema absurd: from version %d to %d, to be applied as one transaction.\n\n",
 		from, migrations[len(migrations)-1].version)
 	writeGuard(&b, from)
 	for _, m := range migrations {

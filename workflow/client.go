@@ -188,9 +188,6 @@ func emitError(name, queue string, err error) error {
 
 // hint says what to do about an error that the caller can cure.
 func hint(err error) error {
-	if errors.Is(err, db.ErrUnknownQueue) {
-		return fmt.Errorf("%w: create it with Client.CreateQueue", err)
-	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == invalidSchemaName {
 		return &db.SchemaError{Status: db.Status{State: db.StateNotInstalled}}
 	}

@@ -23,6 +23,7 @@
 //	r := workflow.NewRegistry()
 //	err := r.Add(Charge.Bind(payments.charge), Fulfil.Bind(fulfil))
 //	client := workflow.NewClient(pool, workflow.ClientOptions{})
+//	err = client.CreateQueue(ctx, "orders") // nothing happens if it is there
 //	worker, err := workflow.NewWorker(client, r, workflow.WorkerOptions{})
 //	go worker.Run(ctx)
 //
@@ -34,7 +35,7 @@
 // A workflow is replayed from its records, so between its durable calls it must come to the same decisions each time. Time, random
 // numbers and ids come from [Now], [Rand] and [NewID]; concurrency from [Go], [Map], [All] and [Race]; everything that touches the
 // world goes into a step. Order matters: an operation is found by its place in the code, and a worker whose code has lost or
-// moved a finished operation parks the task before it does anything. [Changed] gates a change for tasks that are under way.
+// moved a finished operation blocks the task before it does anything. [Changed] gates a change for tasks that are under way.
 //
 // # What is guaranteed
 //

@@ -73,6 +73,9 @@ func (e Event[T]) wait(ctx Context, key string, timeout time.Duration) *Future[T
 // Emit makes the event known and wakes the tasks that wait for it. The first emit of a name and key wins. With [Tx] the
 // event is emitted when the transaction commits.
 func (e Event[T]) Emit(ctx context.Context, to Emitter, payload T) error {
+	if to == nil {
+		return fmt.Errorf("workflow: event %s was not emitted: give Emit a Client, or Tx with a transaction", e.spec.name)
+	}
 	data, err := e.spec.body.encode(payload)
 	if err != nil {
 		return err

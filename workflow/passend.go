@@ -88,8 +88,8 @@ func (p *pass) divergence() string {
 			b.WriteString("\n    nothing: the workflow ended before it came to them")
 		}
 	}
-	b.WriteString("\n  what to do: roll the code back, or put the old order of operations back for tasks that have started," +
-		" or give the changed workflow a new name and keep the old function until its tasks are done.")
+	b.WriteString("\n  what to do: roll the code back, or gate the change with workflow.Changed so that tasks which were past it keep to the old" +
+		" order, or give the changed workflow a new name and keep the old function until its tasks are done.")
 	return b.String()
 }
 

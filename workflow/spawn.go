@@ -37,6 +37,9 @@ func (f Flow[In, Out]) spawn(ctx context.Context, with Spawner, in In, opts []Sp
 }
 
 func (f Flow[In, Out]) spawnMany(ctx context.Context, with Spawner, inputs []In, opts []SpawnOption) ([]Task[Out], error) {
+	if with == nil {
+		return nil, fmt.Errorf("workflow: %s was not spawned: give Spawn a Client, or Tx with a transaction", f.spec.name)
+	}
 	if len(inputs) == 0 {
 		return nil, nil
 	}

@@ -33,8 +33,8 @@ type WorkerOptions struct {
 	// default is 1,000; a negative number keeps none.
 	Parked int
 
-	// Lease is how long the worker's runs stay its own after it was last heard of. A worker renews it three times as
-	// often. The default is 15 seconds.
+	// Lease is how long the worker's runs stay its own after it was last heard of. A worker renews it every third of that
+	// time. The default is 15 seconds.
 	Lease time.Duration
 
 	// ShutdownTimeout is how long steps may go on after the worker was told to stop. Then their contexts are cancelled with

@@ -101,7 +101,7 @@ func migratePlan(ctx context.Context, s std, dsn string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprint(s.out, script)
+		printScript(s, script)
 		return nil
 	}
 	conn, err := connect(ctx, dsn)
@@ -114,11 +114,15 @@ func migratePlan(ctx context.Context, s std, dsn string) error {
 		return err
 	}
 	if script == "" {
-		script = "-- Schema absurd is current: nothing to do.\n"
+		fmt.Fprintln(s.out, "-- Schema absurd is current: nothing to do.")
+		return nil
 	}
-	fmt.Fprint(s.out, script)
+	printScript(s, script)
 	return nil
 }
+
+// printScript prints the script as one transaction: psql goes on after an error, and must not leave half of it behind.
+func printScript(s std, script string) { fmt.Fprintf(s.out, "begin;\n\n%s\ncommit;\n", script) }
 
 // connectTimeout bounds how long a server may take to answer.
 const connectTimeout = 10 * time.Second

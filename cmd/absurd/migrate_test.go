@@ -83,6 +83,26 @@ func TestMigratePlan(t *testing.T) {
 	}
 }
 
+// psql goes on after an error unless it is told otherwise. The guard of the plan must hold all the same.
+func TestMigratePlanLeavesForeignSchemaAlone(t *testing.T) {
+	t.Parallel()
+	psql, err := exec.LookPath("psql")
+	if err != nil {
+		t.Skip("psql is not installed")
+	}
+	script, _, _ := absurd(t, "", "migrate", "plan")
+	dsn := newDatabase(t)
+	execute(t, dsn, "create schema absurd; create table absurd.tasks()")
+	cmd := exec.Command(psql, "-X", "-q", dsn)
+	cmd.Stdin = strings.NewReader(script)
+	if out, _ := cmd.CombinedOutput(); !strings.Contains(string(out), "was not made by this project") {
+		t.Errorf("psql said %.300s", out)
+	}
+	if out, _, code := absurd(t, dsn, "migrate", "status"); code != 1 || !strings.HasPrefix(out, "schema absurd: foreign\n") {
+		t.Errorf("exit code %d, status %s", code, out)
+	}
+}
+
 func TestMigrateUnfitSchema(t *testing.T) {
 	t.Parallel()
 	for _, unfit := range []struct {

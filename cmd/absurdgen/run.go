@@ -71,9 +71,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	c.patterns = flags.Args()
-	if c.accept != "" && strings.TrimSpace(c.why) == "" {
-		fmt.Fprintln(stderr, "absurdgen: accept needs -why REASON")
-		return exitUsage
+	if c.accept != "" {
+		if strings.TrimSpace(c.why) == "" {
+			fmt.Fprintln(stderr, "absurdgen: accept needs -why REASON")
+			return exitUsage
+		}
+		if len(c.patterns) == 0 { // the lock is that of the whole module
+			c.patterns = []string{"./..."}
+		}
 	}
 	return c.generate(ctx)
 }

@@ -143,7 +143,7 @@ func TestAccept(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = "absurd.lock: step shop.charge: is gone, which breaks tasks that are running [lock-breaking]\n" +
-		"\tadd name=shop.charge where it went, or run: absurdgen accept shop.charge -why REASON\n"
+		"\tadd name=shop.charge where it went, or run: go tool absurdgen accept shop.charge -why REASON\n"
 	if code, _, stderr := absurd(t); code != exitWrong || stderr != want {
 		t.Errorf("a rename: exit %d, stderr %q, want %q", code, stderr, want)
 	}

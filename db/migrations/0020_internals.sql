@@ -19,7 +19,7 @@ declare
 begin
   select q.queue_no into v_queue_no from absurd.queues q where q.queue_name = p_queue;
   if v_queue_no is null then
-    raise exception 'queue "%" does not exist: create it first, with absurd.create_queue or "absurd queues create"', p_queue
+    raise exception 'queue "%" does not exist: create it first, with absurd.create_queue or Client.CreateQueue', p_queue
       using errcode = 'AB004';
   end if;
   return v_queue_no;

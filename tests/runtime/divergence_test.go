@@ -94,7 +94,7 @@ func TestDivergence(t *testing.T) {
     event "$event:signal:go"
   reached by the code, but not recorded:
     step "inserted" at %s
-  what to do: roll the code back, or put the old order of operations back for tasks that have started, or give the changed workflow a new name and keep the old function until its tasks are done.`,
+  what to do: roll the code back, or gate the change with workflow.Changed so that tasks which were past it keep to the old order, or give the changed workflow a new name and keep the old function until its tasks are done.`,
 		insertedAt.Load())
 	if reason != want {
 		t.Errorf("blocked because\n%s\nwant\n%s", reason, want)
@@ -127,7 +127,7 @@ func TestDivergenceAtEnd(t *testing.T) {
     event "$event:signal:go"
   reached by the code, but not recorded:
     nothing: the workflow ended before it came to them
-  what to do: roll the code back, or put the old order of operations back for tasks that have started, or give the changed workflow a new name and keep the old function until its tasks are done.`
+  what to do: roll the code back, or gate the change with workflow.Changed so that tasks which were past it keep to the old order, or give the changed workflow a new name and keep the old function until its tasks are done.`
 	if reason := e.blocks(r, steps, steps); reason != want {
 		t.Errorf("blocked because\n%s\nwant\n%s", reason, want)
 	}
@@ -194,7 +194,7 @@ func TestPayloadTypeChangeBlocks(t *testing.T) {
 		[]workflow.Binding{number.Bind(func(context.Context, string) (int, error) { return 1, nil })})
 	want := fmt.Sprintf(`workflow sizes and the records of this task disagree.
   "measure" at %s: what is recorded does not fit the code's type: workflow: the result of step measure cannot be decoded: json: cannot unmarshal string into Go value of type int.
-  what to do: roll the code back, or put the old order of operations back for tasks that have started, or give the changed workflow a new name and keep the old function until its tasks are done.`,
+  what to do: roll the code back, or gate the change with workflow.Changed so that tasks which were past it keep to the old order, or give the changed workflow a new name and keep the old function until its tasks are done.`,
 		askedAt.Load())
 	if reason != want {
 		t.Errorf("blocked because\n%s\nwant\n%s", reason, want)
