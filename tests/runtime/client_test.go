@@ -120,7 +120,7 @@ func TestUnknownQueue(t *testing.T) {
 		"workflow: event event:k was not emitted on":         emitted,
 		"workflow: worker cannot start: db: queue \"nowhere": ran,
 	} {
-		if !errors.Is(err, db.ErrUnknownQueue) || !strings.HasPrefix(err.Error(), what) || !strings.HasSuffix(err.Error(), "create it with Client.CreateQueue") {
+		if !errors.Is(err, db.ErrUnknownQueue) || !strings.HasPrefix(err.Error(), what) || !strings.HasSuffix(err.Error(), "create it first, with absurd.create_queue or Client.CreateQueue") {
 			t.Errorf("%v, want %s…", err, what)
 		}
 	}
