@@ -23,6 +23,7 @@ type attempted struct {
 // if the function does not return: the pass takes the first answer for an attempt and drops a later one. The function keeps
 // its slot until it does return.
 func (p *pass) attemptStep(ctx context.Context, op *replay.Op, bound Binding, attempt int) {
+	wanted := ctx.Done() // until the attempt is given up
 	select {
 	case p.session.stepSlots <- struct{}{}:
 		defer func() { <-p.session.stepSlots }()
@@ -44,7 +45,7 @@ func (p *pass) attemptStep(ctx context.Context, op *replay.Op, bound Binding, at
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, over)
 		defer cancel()
 		giveUp := time.AfterFunc(limit+stepGrace, func() {
-			p.handIn(attempted{op: op, attempt: attempt, elapsed: limit, err: over})
+			p.handIn(wanted, attempted{op: op, attempt: attempt, elapsed: limit, err: over})
 		})
 		defer giveUp.Stop()
 	}
@@ -63,17 +64,18 @@ func (p *pass) attemptStep(ctx context.Context, op *replay.Op, bound Binding, at
 			end.err = &stepPanic{value: r, stack: debug.Stack()}
 		}
 		end.elapsed = time.Since(began)
-		p.handIn(end)
+		p.handIn(wanted, end)
 	}()
 	end.output, end.err = bound.runStep(ctx, call.input)
 	returned = true
 }
 
-// handIn gives the pass the end of an attempt, unless the pass is gone by now.
-func (p *pass) handIn(a attempted) {
+// handIn gives the pass the end of an attempt, unless the attempt is given up by now: a parked pass takes nothing, and what was
+// given up must not hold its slot until that goes on.
+func (p *pass) handIn(wanted <-chan struct{}, a attempted) {
 	select {
 	case p.results <- a:
-	case <-p.gone:
+	case <-wanted:
 	}
 }
 

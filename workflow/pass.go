@@ -28,7 +28,6 @@ type pass struct {
 	replay *replay.Pass
 
 	results chan attempted
-	gone    chan struct{} // closed when nobody reads results any more
 
 	running map[*replay.Op]running // attempts in flight
 	starts  []stepStart            // wanted, and waiting for the commit of what was handed out
@@ -69,7 +68,6 @@ func newPass(s *session, q *claimer, c store.Claimed, flow Binding, history []re
 		session: s, queue: q, claimed: c, flow: flow,
 		info:    &passInfo{task: c.Task, generation: c.Generation, queue: q.name, registry: s.registry, workflow: c.Name, log: s.log},
 		results: make(chan attempted),
-		gone:    make(chan struct{}),
 		running: make(map[*replay.Op]running),
 		waiting: make(map[string]*replay.Op),
 		answer:  make(chan committed, 1),

@@ -186,7 +186,6 @@ func (p *pass) ended(end PassEnd) {
 
 // close unwinds the workflow and lets the steps that still run know that nobody waits for them.
 func (p *pass) close() {
-	close(p.gone)
 	p.cancel()
 	p.replay.Stop()
 }
