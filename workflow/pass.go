@@ -144,7 +144,7 @@ func (p *pass) run() {
 // await waits for the next thing to happen. It reports whether the pass goes on.
 func (p *pass) await(now time.Time, stopping bool) bool {
 	var due <-chan time.Time
-	if hold, at := p.hold(now); hold {
+	if _, at := p.hold(now); !at.IsZero() { // a step may hold the pass in memory for longer than that
 		t := time.NewTimer(max(at.Sub(now), time.Millisecond))
 		defer t.Stop()
 		due = t.C
