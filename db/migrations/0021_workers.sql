@@ -221,6 +221,8 @@ declare
   v_now  timestamptz := absurd.current_time();
   v_back integer;
 begin
+  -- Waits for a claim of the worker that is not committed yet, so that its runs are seen below.
+  perform from absurd.workers w where w.worker_id = p_worker for update;
   update absurd.workers w set lease_expires_at = least(w.lease_expires_at, v_now) where w.worker_id = p_worker;
   if not found then
     return 0;

@@ -69,7 +69,8 @@ $$;
 -- which every write of the run must carry. Before, it removes the worker's claims in p_done_claims (their tasks
 -- have all left the worker) and moves due timers, at most p_limit of each kind. One row a run, in claim order;
 -- claim_no is the same for all runs of one call. has_records tells whether there is anything to load. AB008
--- when the worker's lease has ended, AB004 for an unknown queue. Never waits for a lock.
+-- when the worker's lease has ended, AB004 for an unknown queue. Waits for no lock but that of a sweep or a
+-- retirement on its own worker's row.
 create function absurd.claim_tasks(p_queue text, p_worker bigint, p_limit integer, p_name_nos integer[], p_done_claims bigint[])
 returns table (claim_no bigint, task_id uuid, name_no integer, token integer, attempt integer, generation integer, max_attempts integer,
   lost_leases integer, has_records boolean, enqueue_at timestamptz, first_started_at timestamptz, claimed_at timestamptz,
@@ -98,6 +99,12 @@ begin
   select * into v_taken from absurd.take_ready(v_queue_no, p_name_nos, p_limit, v_now);
   if v_taken.tasks is null then
     return;
+  end if;
+  -- Until this commits nobody may remove the worker: its claims are found through its row alone. Locked only now, so that a
+  -- claim of nothing writes nothing.
+  perform from absurd.workers w where w.worker_id = p_worker and w.lease_expires_at > v_now for key share;
+  if not found then
+    perform absurd.check_worker(p_worker, v_now);
   end if;
   insert into absurd.claims (worker_id, queue_no, task_ids) values (p_worker, v_queue_no, v_taken.task_ids)
   returning claim_no into v_claim_no;

@@ -388,3 +388,49 @@ func TestRetryTaskNow(t *testing.T) {
 	}
 	checkInvariants(t, pool)
 }
+
+// A worker is not removed while a claim of its own is being committed: nobody would find the runs again.
+func TestWorkerStaysWhileItClaims(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*pgxpool.Pool, *worker){
+		"retire": func(pool *pgxpool.Pool, w *worker) {
+			if _, err := w.q.RetireWorker(t.Context(), pool, w.id); err != nil {
+				t.Error(err)
+			}
+		},
+		"sweep": func(pool *pgxpool.Pool, w *worker) {
+			expire(t, pool)
+			sweep(t, pool, 100)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pool := newEngine(t)
+			spawn(t, pool, "")
+			w := newWorker(t, pool)
+			tx, err := pool.Begin(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.q.ClaimTasks(t.Context(), tx, db.ClaimTasksParams{Queue: "q", Worker: w.id, MaxTasks: 1, NameNos: w.names}); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan struct{})
+			go func() { defer close(ended); end(pool, w) }()
+			select {
+			case <-ended: // the sweep passes the worker over
+			case <-time.After(200 * time.Millisecond): // the retirement waits
+			}
+			if err := tx.Commit(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			<-ended
+			expire(t, pool)
+			sweep(t, pool, 100)
+			if got := newWorker(t, pool).claim(1); len(got) != 1 {
+				t.Error("the claimed task is held by a worker that is gone: nobody will run it")
+			}
+			checkInvariants(t, pool)
+		})
+	}
+}
