@@ -210,6 +210,7 @@ begin
     set state        = case when u.due <= p_now then 'p' when u.action = 'block' then 'b' else 's' end,
         available_at = case when u.due > p_now then u.due when u.action = 'release' then t.available_at else p_now end,
         worker_id    = null,
+        lost_leases  = case when u.action in ('suspend', 'retry') then 0 else t.lost_leases end, -- it has not killed its worker
         has_records  = true,
         has_waits    = u.action <> 'retry' and (t.has_waits or u.waits),
         attempt      = t.attempt + (u.action = 'retry')::integer,

@@ -434,3 +434,18 @@ func TestWorkerStaysWhileItClaims(t *testing.T) {
 		})
 	}
 }
+
+// Lost leases count in a row: a task that went to sleep in between has not killed its workers.
+func TestSleepForgetsLostLeases(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	spawn(t, pool, "")
+	for range 12 {
+		w := newWorker(t, pool)
+		w.claimOne()
+		expire(t, pool)
+		sweep(t, pool, 100)
+		w = newWorker(t, pool)
+		w.mustCommit(pass{task: w.claimOne(), action: "suspend", due: time.Now().Add(-time.Second)})
+	}
+}
