@@ -39,11 +39,11 @@ type Pass struct {
 	ops    []*Op // all operations asked for, in order
 	wanted int   // ops before this index were looked at by Wants
 
-	failures  []*Future // that have failed, in the order of failing
-	races     []*race   // undecided
-	decisions []Record  // come to, and not fetched by the driver yet
-	dropped   []string  // the paths of branches that have lost a race
-	abandoned []*Op     // dropped with them, and not fetched by the driver yet
+	failures  []failed // in the order of failing
+	races     []*race  // undecided
+	decisions []Record // come to, and not fetched by the driver yet
+	dropped   []string // the paths of branches that have lost a race
+	abandoned []*Op    // dropped with them, and not fetched by the driver yet
 
 	root       *Branch
 	result     []byte
@@ -116,7 +116,7 @@ func (p *Pass) settle() {
 				b.end.finish(b.now)
 				b.end.seq = b.seq
 				if b.end.err != nil && b != p.root {
-					p.failures = append(p.failures, &b.end)
+					p.failures = append(p.failures, failed{&b.end, b.path})
 				}
 			}
 		}
@@ -207,7 +207,7 @@ func (p *Pass) Resolve(op *Op, out Outcome, state []byte, at time.Time) {
 		op.future.seq = p.seq
 	}
 	if out == Failure {
-		p.failures = append(p.failures, &op.future)
+		p.failures = append(p.failures, failed{&op.future, op.branch.path})
 	}
 }
 
@@ -238,11 +238,18 @@ func (p *Pass) wakeIfDue(op *Op) {
 	}
 }
 
+// failed is the failure of a branch, or of an operation of it.
+type failed struct {
+	*Future
+	path string // of the branch
+}
+
 // Unobserved returns the first failure of an operation or a branch whose outcome nobody has waited for; nil if there is none.
+// Those of branches that have lost a race do not count: a replay from the decision does not run them.
 func (p *Pass) Unobserved() *Future {
 	for _, f := range p.failures {
-		if !f.observed {
-			return f
+		if !f.observed && !p.isDropped(f.path) {
+			return f.Future
 		}
 	}
 	return nil

@@ -104,14 +104,13 @@ func (r *race) drop(p *Pass, winner int) {
 	for i, c := range r.children {
 		if i != winner {
 			p.dropped = append(p.dropped, c.path)
-			c.end.observed = true
 		}
 	}
 	for _, b := range p.branches {
 		b.dead = b.dead || p.isDropped(b.path)
 	}
 	for _, op := range p.ops {
-		if op.branch.dead && !op.future.done {
+		if !op.future.done && p.isDropped(op.branch.path) { // also those of branches that have ended
 			p.abandoned = append(p.abandoned, op)
 			op.future.finish(p.now)
 		}

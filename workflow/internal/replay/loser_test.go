@@ -1,0 +1,65 @@
+package replay_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/absurdgen/absurdgen/workflow/internal/replay"
+)
+
+func begin(b *replay.Branch, name string) *replay.Future {
+	f, err := b.Start(replay.Call{Kind: replay.Step, Durable: name, Arg: step(name)})
+	if err != nil {
+		panic(err)
+	}
+	return f
+}
+
+// What failed in a branch that has lost a race is no failure of the workflow, in the pass that decides as in a replay.
+func TestFailureOfALoserIsNotUnobserved(t *testing.T) {
+	t.Parallel()
+	body := func(b *replay.Branch) error {
+		_, _, err := b.Race(nil, []func(*replay.Branch) error{
+			func(b *replay.Branch) error {
+				begin(b, "fails")
+				fork(b, func(*replay.Branch) error { return errors.New("lost too") })
+				return await(b, "never")
+			},
+			func(b *replay.Branch) error { return do(b, "winner", "") },
+		})
+		return err
+	}
+	w := &world{fails: map[string]bool{"1/fails": true}}
+	for _, pass := range []string{"live", "replay"} {
+		p, status := w.run(100, body)
+		if f := p.Unobserved(); status != replay.Done || f != nil {
+			t.Errorf("%s: status %v, unobserved %v, want done and none", pass, status, f)
+		}
+		p.Stop()
+	}
+}
+
+// A branch of a loser that had ended leaves nothing running either.
+func TestStepsOfEndedBranchesOfALoserAreAbandoned(t *testing.T) {
+	t.Parallel()
+	p := replay.New(replay.Config{Start: epoch, Now: epoch, Body: func(b *replay.Branch) ([]byte, error) {
+		_, _, err := b.Race(nil, []func(*replay.Branch) error{
+			func(b *replay.Branch) error {
+				fork(b, func(b *replay.Branch) error { begin(b, "left behind"); return nil })
+				return await(b, "never")
+			},
+			func(b *replay.Branch) error { return do(b, "winner", "") },
+		})
+		return nil, err
+	}})
+	defer p.Stop()
+	p.Run()
+	for _, op := range p.Wants() {
+		if op.Name == "2/winner" {
+			p.Resolve(op, replay.Value, nil, epoch)
+		}
+	}
+	if status := p.Run(); status != replay.Done || len(p.Abandoned()) != 2 {
+		t.Errorf("status %v, want done: open are %v", status, len(p.Open()))
+	}
+}
