@@ -46,7 +46,9 @@ func (b *Branch) unserved() bool {
 		if e.asked || e.Superseded || e.Kind == Patch {
 			continue
 		}
-		if path := pathOf(e.Name); b.path == "" || path == b.path || strings.HasPrefix(path, b.path+".") {
+		if path := pathOf(e.Name); b.pass.isDropped(path) {
+			continue // what has lost a race is not asked for again
+		} else if b.path == "" || path == b.path || strings.HasPrefix(path, b.path+".") {
 			return true
 		}
 	}

@@ -63,3 +63,29 @@ func TestStepsOfEndedBranchesOfALoserAreAbandoned(t *testing.T) {
 		t.Errorf("status %v, want done: open are %v", status, len(p.Open()))
 	}
 }
+
+// Records of a branch that has lost a race were not left unserved by what is asked now.
+func TestChangedAfterARace(t *testing.T) {
+	t.Parallel()
+	var answer bool
+	body := func(ask bool) func(b *replay.Branch) error {
+		return func(b *replay.Branch) error {
+			_, _, err := b.Race(nil, []func(*replay.Branch) error{
+				func(b *replay.Branch) error { return errors.Join(do(b, "loser", ""), await(b, "never")) },
+				func(b *replay.Branch) error { return do(b, "winner", "") },
+			})
+			if ask {
+				answer, _ = b.Changed("new", nil)
+			}
+			return errors.Join(err, await(b, "never"))
+		}
+	}
+	w := &world{}
+	p, _ := w.run(100, body(false))
+	p.Stop()
+	p, _ = w.run(0, body(true))
+	p.Stop()
+	if !answer {
+		t.Errorf("a task that was not past the change takes the old side; its records are %v", names(w.records))
+	}
+}
