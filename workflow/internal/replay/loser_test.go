@@ -3,6 +3,7 @@ package replay_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/absurdgen/absurdgen/workflow/internal/replay"
 )
@@ -87,5 +88,28 @@ func TestChangedAfterARace(t *testing.T) {
 	p.Stop()
 	if !answer {
 		t.Errorf("a task that was not past the change takes the old side; its records are %v", names(w.records))
+	}
+}
+
+// The branch whose last outcome came first wins, also when it takes more turns to end.
+func TestRaceWaitsForNestedBranches(t *testing.T) {
+	t.Parallel()
+	w := &world{now: epoch.Add(time.Minute), records: []replay.Record{
+		{Name: "2.1/b", Kind: replay.Step, Outcome: replay.Value, Time: epoch.Add(time.Second)},
+		{Name: "1/a", Kind: replay.Step, Outcome: replay.Value, Time: epoch.Add(5 * time.Second)},
+	}}
+	got := -1
+	p, _ := w.run(0, func(b *replay.Branch) (err error) {
+		got, _, err = b.Race(nil, []func(*replay.Branch) error{
+			func(b *replay.Branch) error { return do(b, "a", "") },
+			func(b *replay.Branch) error {
+				return join(b, fork(b, func(b *replay.Branch) error { return do(b, "b", "") }))
+			},
+		})
+		return err
+	})
+	p.Stop()
+	if got != 1 {
+		t.Errorf("branch %d has won, want 1, whose outcome was recorded first", got)
 	}
 }

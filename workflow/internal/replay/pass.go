@@ -101,7 +101,7 @@ func (p *Pass) Run() Status {
 
 // settle resumes every branch that can run, in the order in which they were made, until all are parked or ended.
 func (p *Pass) settle() {
-	for moved := true; moved && p.divergence == nil; moved = p.decideRaces() || moved {
+	for moved := true; moved && p.divergence == nil; moved = moved || p.decideRaces() {
 		moved = false
 		for i := 0; i < len(p.branches) && p.divergence == nil; i++ {
 			b := p.branches[i]
