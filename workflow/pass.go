@@ -122,8 +122,13 @@ func (p *pass) run() {
 		stopping := p.session.stopping()
 		if !p.committing {
 			hold, timer := p.hold(now)
-			switch quiet := len(p.running) == 0; {
-			case quiet && !hold && len(p.starts) == 0:
+			quiet := len(p.running) == 0
+			stuck := quiet && timer.IsZero() && len(p.starts)+len(p.waiting) == 0
+			switch {
+			case stuck && len(p.records) == 0:
+				p.block("the branches of the workflow wait for each other, or for a race of no branches: nothing can wake it")
+				return
+			case quiet && !hold && len(p.starts) == 0 && !stuck:
 				p.end(&store.Unit{Action: store.Suspend, Due: timer, Waits: p.openWaits()}, PassSuspended)
 				return
 			case quiet && stopping:
