@@ -68,12 +68,12 @@ func (l *listener) subscribe(payload string) (<-chan struct{}, func()) {
 // close waits for the connection to be gone. The context of the listener must have ended.
 func (l *listener) close() {
 	l.mu.Lock()
-	started := l.started
-	l.started = true // nobody starts it any more
-	l.mu.Unlock()
-	if started {
-		<-l.finished
+	if !l.started {
+		l.started = true // nobody starts it any more
+		close(l.finished)
 	}
+	l.mu.Unlock()
+	<-l.finished
 }
 
 func (l *listener) run() {

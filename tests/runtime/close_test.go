@@ -1,0 +1,25 @@
+package runtime
+
+import (
+	"testing"
+	"time"
+
+	"github.com/absurdgen/absurdgen/workflow"
+)
+
+// TestCloseTwice: closing a client that never listened a second time does nothing.
+func TestCloseTwice(t *testing.T) {
+	r := newRig(t)
+	c := workflow.NewClient(r.pool, workflow.ClientOptions{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.Close()
+		c.Close()
+	}()
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+		t.Error("the second Close does not return")
+	}
+}
