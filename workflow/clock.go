@@ -16,6 +16,10 @@ type engineClock struct {
 func (c *engineClock) set(told time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	// A slower answer is no reason to go back; a clock that was set back is.
+	if ahead := c.told.Add(time.Since(c.received)).Sub(told); 0 < ahead && ahead < time.Second {
+		return
+	}
 	c.told, c.received = told, time.Now()
 }
 

@@ -33,7 +33,8 @@ const (
 type commit struct {
 	unit   *store.Unit
 	answer chan<- committed // has room for one
-	busy   int              // how often its row was locked
+	again  int              // how often it was put back
+	resend bool             // it may have been written already: an answer was lost
 }
 
 // committed is the answer to a commit. err is set when this very unit cannot be stored.
@@ -104,10 +105,11 @@ func (c *committer) gather(first *commit) []*commit {
 // flush writes the batch and gives every unit its answer, unless ctx ends first.
 func (c *committer) flush(ctx context.Context, batch []*commit) {
 	units := make([]*store.Unit, len(batch))
+	resend := false
 	for i, b := range batch {
 		units[i] = b.unit
+		resend = resend || b.resend
 	}
-	resend := false
 	for attempt := 1; ; attempt++ {
 		answers, err := c.engine.Commit(ctx, units, resend)
 		switch {
@@ -119,17 +121,27 @@ func (c *committer) flush(ctx context.Context, batch []*commit) {
 		case dataError(err) && len(batch) == 1:
 			batch[0].answer <- committed{err: err}
 			return
-		case dataError(err):
-			// One of the units cannot be stored. Halving leaves it alone in the end, and the others unharmed.
+		}
+		c.log.Warn("workflow: commit not done, trying again", "units", len(batch), "attempt", attempt, "error", err)
+		switch {
+		case refusal(err) && len(batch) > 1:
+			// One of the units is refused. Halving leaves it alone in the end, and the others unharmed.
 			c.flush(ctx, batch[:len(batch)/2])
 			c.flush(ctx, batch[len(batch)/2:])
 			return
+		case refusal(err):
+			// For no fault of its data: it may be taken later, and holds nobody up meanwhile.
+			c.putBack(ctx, batch[0], backoff(batch[0].again))
+			return
+		case outage(err):
+			// An answer means that the transaction was rolled back. Without one it may have been committed.
+			if _, answered := errors.AsType[*pgconn.PgError](err); !answered {
+				resend = true
+				for _, b := range batch {
+					b.resend = true
+				}
+			}
 		}
-		// An answer from the server means that the transaction was rolled back. Without one it may have been committed.
-		if _, answered := errors.AsType[*pgconn.PgError](err); !answered {
-			resend = true
-		}
-		c.log.Warn("workflow: commit not done, trying again", "units", len(batch), "attempt", attempt, "error", err)
 		if !pause(ctx, backoff(attempt)) {
 			return
 		}
@@ -140,12 +152,16 @@ func (c *committer) flush(ctx context.Context, batch []*commit) {
 func (c *committer) deliver(ctx context.Context, batch []*commit, answers []store.Answer) {
 	for i, b := range batch {
 		if answers[i] == store.Busy {
-			time.AfterFunc(busyPause<<min(b.busy, 6), func() { c.handIn(b, ctx.Done()) })
-			b.busy++
+			c.putBack(ctx, b, busyPause<<min(b.again, 6))
 			continue
 		}
 		b.answer <- committed{answer: answers[i]}
 	}
+}
+
+func (c *committer) putBack(ctx context.Context, b *commit, after time.Duration) {
+	b.again++
+	time.AfterFunc(after, func() { c.handIn(b, ctx.Done()) })
 }
 
 // busyPause is how long a unit waits whose row was locked, for the first time; each time twice as long, up to 64 times. Mostly
@@ -157,6 +173,12 @@ const busyPause = time.Millisecond
 func dataError(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (strings.HasPrefix(pg.Code, "22") || strings.HasPrefix(pg.Code, "54"))
+}
+
+// refusal reports whether the server answered that it will not do this, and not only that it cannot do it now.
+func refusal(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && !outage(err) && pg.Code != "40P01" && pg.Code != "40001"
 }
 
 // backoff returns how long to wait after the given failed attempt at something the database should do.

@@ -93,7 +93,7 @@ func (g *spawnGroup) carry(batch []*groupedSpawn) {
 		tasks[i] = s.task
 	}
 	spawned, err := g.spawn(tasks)
-	if err != nil && len(batch) > 1 && dataError(err) {
+	if err != nil && len(batch) > 1 && refusal(err) {
 		for _, s := range batch {
 			g.carry([]*groupedSpawn{s})
 		}

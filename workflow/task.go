@@ -62,8 +62,8 @@ func (t Task[Out]) Result(ctx context.Context) (Out, error) {
 
 var errNoClient = errors.New("workflow: a task spawned in a transaction has no client: use Attach after the commit")
 
-// Terminate ends the task at once, without asking it: it is cancelled, and the contexts of its running steps end when their
-// worker notices. A task that has ended stays as it is.
+// Terminate ends the task at once, without asking it: it is cancelled. A worker that runs it learns so when it next commits
+// something for it: then the contexts of its steps end, and nothing of it is written. A task that has ended stays as it is.
 func (t Task[Out]) Terminate(ctx context.Context) error {
 	if t.client == nil {
 		return errNoClient

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,6 +60,7 @@ func (o WorkerOptions) withDefaults(r *Registry) WorkerOptions {
 	if len(o.Queues) == 0 {
 		o.Queues = r.queues()
 	}
+	o.Queues = slices.Compact(slices.Sorted(slices.Values(o.Queues)))
 	if o.Passes <= 0 {
 		o.Passes = 128
 	}
