@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"slices"
 	"sync"
@@ -113,7 +114,9 @@ func (w *Worker) Run(ctx context.Context) error {
 		return err
 	}
 	defer pool.Close()
-	if status, err := db.ReadStatus(ctx, pool); err != nil {
+	if status, err := readStatus(ctx, pool); ctx.Err() != nil {
+		return nil
+	} else if err != nil {
 		return fmt.Errorf("workflow: worker cannot start: %w", err)
 	} else if err := status.Err(); err != nil {
 		return fmt.Errorf("workflow: worker cannot start: %w", err)
@@ -132,6 +135,19 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 		if !pause(ctx, backoff(attempt)) {
 			return nil
+		}
+	}
+}
+
+// readStatus reads the schema's status. A server that is just starting or stopping is waited for, a few seconds; one that
+// cannot be reached is not, because that is mostly a wrong address.
+func readStatus(ctx context.Context, pool *pgxpool.Pool) (db.Status, error) {
+	for attempt := 1; ; attempt++ {
+		status, err := db.ReadStatus(ctx, pool)
+		op, _ := errors.AsType[*net.OpError](err)
+		unreachable := op != nil && op.Op == "dial"
+		if err == nil || unreachable || !outage(err) || attempt == maxAgain || !pause(ctx, backoff(attempt)) {
+			return status, err
 		}
 	}
 }
