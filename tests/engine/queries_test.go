@@ -1,6 +1,7 @@
 package engine
 
 import (
+	_ "embed"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,16 +15,12 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// internals are the functions that only other functions call. Whatever is not among them has a query.
-var internals = strings.Fields(`
-	add_task_names begin_attempt cancel_open_task cancellation_problem check_known_queue check_lease check_name check_number_option
-	check_options check_task_options check_ttl check_worker cron_jobs_of cron_scope delete_task drain_claims drop_met_waits
-	drop_orphaned_timers drop_waits emit_to_waiters end_passes end_task end_waits explain_refusals fail_current_run find_run fire_all_timers
-	fire_deadlines fire_timers has_cron insert_task interval_policy lock_own_run lock_run make_pending meet_events notify_ended
-	notify_ready number_option number_problem option_problem park_passes place_events policy_deadline put_to_sleep queue_number
-	recheck_waits refuse_lost_run remove_failures remove_worker require_cron require_queue reserve_keys retry_delay revive_task
-	retry_problem run_state seconds_option set_lease share_event spawn_plain state_word store_waits take_back take_ready task_name_no
-	text_problem time_out_waits time_problem unschedule unschedule_job unschedule_jobs uuidv7_at word_policy write_checkpoint`)
+// internals are the functions that only other functions call, one a line. Whatever is not among them has a query.
+//
+//go:embed testdata/internals.txt
+var internalNames string
+
+var internals = strings.Fields(internalNames)
 
 // signature is what callers see of a function: its arguments with types and defaults, and the columns of its rows.
 type signature struct {
