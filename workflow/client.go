@@ -15,6 +15,7 @@ import (
 
 	"github.com/absurdgen/absurdgen/db"
 	"github.com/absurdgen/absurdgen/workflow/internal/store"
+	"github.com/absurdgen/absurdgen/workflow/internal/store/postgres"
 )
 
 // ClientOptions are the options of a [Client]. The zero value is a working one.
@@ -36,7 +37,7 @@ type ClientOptions struct {
 // Client spawns tasks, emits events and waits for results. It also carries the connection on which the workers of the
 // process are woken. It is safe for concurrent use.
 type Client struct {
-	pool     *pgxpool.Pool
+	store    store.Store
 	options  ClientOptions
 	listener *listener
 	close    context.CancelFunc
@@ -47,18 +48,24 @@ type Client struct {
 
 // NewClient returns a client on the given pool. The pool stays the caller's; close the client before it.
 func NewClient(pool *pgxpool.Pool, o ClientOptions) *Client {
+	config := o.Listen
+	if config == nil {
+		config = pool.Config().ConnConfig.Copy()
+	}
+	return NewClientOn(postgres.New(pool, config), o)
+}
+
+// NewClientOn returns a client on another store than PostgreSQL. Package workflowtest has one.
+func NewClientOn(s store.Store, o ClientOptions) *Client {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	config := o.Listen
-	switch {
-	case o.NoListen:
-		config = nil
-	case config == nil:
-		config = pool.Config().ConnConfig.Copy()
+	listen := s.Listen
+	if o.NoListen {
+		listen = nil
 	}
-	return &Client{pool: pool, options: o, listener: newListener(ctx, config, o.Logger), close: cancel, groups: make(map[string]*spawnGroup)}
+	return &Client{store: s, options: o, listener: newListener(ctx, listen, o.Logger), close: cancel, groups: make(map[string]*spawnGroup)}
 }
 
 // Close ends the client's own connection.
@@ -69,7 +76,7 @@ func (c *Client) Close() {
 
 // CreateQueue creates a queue, unless it is there already.
 func (c *Client) CreateQueue(ctx context.Context, name string) error {
-	if err := store.CreateQueue(ctx, c.pool, name); err != nil {
+	if err := c.store.CreateQueue(ctx, name); err != nil {
 		return fmt.Errorf("workflow: queue %q cannot be created: %w", name, hint(err))
 	}
 	return nil
@@ -106,7 +113,7 @@ func (c *Client) spawn(ctx context.Context, queue string, tasks []store.Spawn) (
 
 func (c *Client) spawnAll(ctx context.Context, queue string, tasks []store.Spawn) (spawned []store.Spawned, err error) {
 	err = again(ctx, func() (err error) {
-		spawned, err = store.SpawnAll(ctx, c.pool, queue, tasks)
+		spawned, err = c.store.Spawn(ctx, queue, tasks)
 		return err
 	})
 	return spawned, err
@@ -133,7 +140,7 @@ func (c *Client) group(queue string) *spawnGroup {
 const spawnLimit = time.Minute
 
 func (c *Client) emit(ctx context.Context, queue, name string, payload []byte) error {
-	return emitError(name, queue, again(ctx, func() error { return store.Emit(ctx, c.pool, queue, name, payload) }))
+	return emitError(name, queue, again(ctx, func() error { return c.store.Emit(ctx, queue, name, payload) }))
 }
 
 // again calls f until it does not end in a deadlock or a serialization failure, in which nothing was written. In a transaction
@@ -161,22 +168,22 @@ func outage(err error) bool {
 }
 
 // Transaction spawns and emits within a transaction of the caller's. [Tx] makes it.
-type Transaction struct{ tx pgx.Tx }
+type Transaction struct{ producer store.Producer }
 
 // Tx returns what spawns tasks and emits events within tx: they are there when it commits, and never were when it does not.
 //
 //	task, err := Fulfil.Spawn(ctx, workflow.Tx(tx), order)
 //
 // The tasks it returns know no client: use [Flow.Attach] to wait for a result after the commit.
-func Tx(tx pgx.Tx) Transaction { return Transaction{tx} }
+func Tx(tx pgx.Tx) Transaction { return Transaction{postgres.On(tx)} }
 
 func (t Transaction) spawn(ctx context.Context, queue string, tasks []store.Spawn) ([]store.Spawned, *Client, error) {
-	spawned, err := store.SpawnAll(ctx, t.tx, queue, tasks)
+	spawned, err := t.producer.Spawn(ctx, queue, tasks)
 	return spawned, nil, err
 }
 
 func (t Transaction) emit(ctx context.Context, queue, name string, payload []byte) error {
-	return emitError(name, queue, store.Emit(ctx, t.tx, queue, name, payload))
+	return emitError(name, queue, t.producer.Emit(ctx, queue, name, payload))
 }
 
 func emitError(name, queue string, err error) error {

@@ -6,13 +6,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/absurdgen/absurdgen/workflow/internal/store"
 )
 
 // listener holds the one connection of a client that listens for notifications. Notifications are hints: whoever waits polls
 // as well, so a lost one costs time and nothing else.
 type listener struct {
-	config *pgx.ConnConfig
+	listen listenFunc // nil: nothing is ever heard
 	log    *slog.Logger
 	ctx    context.Context // ends when the client is closed
 
@@ -22,45 +22,41 @@ type listener struct {
 	finished chan struct{}
 }
 
-// The channel and the prefixes of its payloads.
-const (
-	notifyChannel = "absurd"
-	queuePrefix   = "q:"
-	taskPrefix    = "t:"
-)
+// listenFunc is the Listen method of a store.
+type listenFunc func(ctx context.Context, listening func(), heard func(notice string)) error
 
-func newListener(ctx context.Context, config *pgx.ConnConfig, log *slog.Logger) *listener {
-	return &listener{config: config, log: log, ctx: ctx, subs: make(map[string]map[chan struct{}]struct{}), finished: make(chan struct{})}
+func newListener(ctx context.Context, listen listenFunc, log *slog.Logger) *listener {
+	return &listener{listen: listen, log: log, ctx: ctx, subs: make(map[string]map[chan struct{}]struct{}), finished: make(chan struct{})}
 }
 
 // queue returns a channel that gets a value when the queue may have work.
 func (l *listener) queue(name string) (wake <-chan struct{}, leave func()) {
-	return l.subscribe(queuePrefix + name)
+	return l.subscribe(store.ReadyNotice(name))
 }
 
 // task returns a channel that gets a value when the watched task has ended.
 func (l *listener) task(id TaskID) (wake <-chan struct{}, leave func()) {
-	return l.subscribe(taskPrefix + id.String())
+	return l.subscribe(store.EndedNotice(id.String()))
 }
 
-func (l *listener) subscribe(payload string) (<-chan struct{}, func()) {
+func (l *listener) subscribe(notice string) (<-chan struct{}, func()) {
 	ch := make(chan struct{}, 1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.config != nil && !l.started {
+	if l.listen != nil && !l.started {
 		l.started = true
 		go l.run()
 	}
-	if l.subs[payload] == nil {
-		l.subs[payload] = make(map[chan struct{}]struct{})
+	if l.subs[notice] == nil {
+		l.subs[notice] = make(map[chan struct{}]struct{})
 	}
-	l.subs[payload][ch] = struct{}{}
+	l.subs[notice][ch] = struct{}{}
 	return ch, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		delete(l.subs[payload], ch)
-		if len(l.subs[payload]) == 0 {
-			delete(l.subs, payload)
+		delete(l.subs[notice], ch)
+		if len(l.subs[notice]) == 0 {
+			delete(l.subs, notice)
 		}
 	}
 }
@@ -80,7 +76,7 @@ func (l *listener) run() {
 	defer close(l.finished)
 	for attempt := 1; l.ctx.Err() == nil; attempt++ {
 		began := time.Now()
-		err := l.listen()
+		err := l.listen(l.ctx, l.wakeAll, l.wake) // what was notified before it listens is lost
 		if l.ctx.Err() != nil {
 			return
 		}
@@ -92,29 +88,10 @@ func (l *listener) run() {
 	}
 }
 
-func (l *listener) listen() error {
-	conn, err := pgx.ConnectConfig(l.ctx, l.config)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(context.WithoutCancel(l.ctx))
-	if _, err := conn.Exec(l.ctx, "listen "+notifyChannel); err != nil {
-		return err
-	}
-	l.wakeAll() // what was notified before is lost
-	for {
-		n, err := conn.WaitForNotification(l.ctx)
-		if err != nil {
-			return err
-		}
-		l.wake(n.Payload)
-	}
-}
-
-func (l *listener) wake(payload string) {
+func (l *listener) wake(notice string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for ch := range l.subs[payload] {
+	for ch := range l.subs[notice] {
 		poke(ch)
 	}
 }

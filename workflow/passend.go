@@ -123,7 +123,7 @@ func (p *pass) accepted(c committed) bool {
 		p.unstorable(c.err)
 	case c.answer == store.OK:
 		return true
-	case c.answer == store.Cancelled:
+	case c.answer == store.Gone:
 		p.ended(PassCancelled)
 	default:
 		p.ended(PassLost)

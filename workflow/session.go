@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/absurdgen/absurdgen/workflow/internal/store"
 )
 
@@ -19,9 +17,9 @@ type session struct {
 	log      *slog.Logger
 	clock    *engineClock
 
-	id    int64 // the worker's id in the database
-	lease time.Duration
-	pool  *pgxpool.Pool // connections of the worker's own
+	id      int64 // the worker's id in the database
+	lease   time.Duration
+	workers store.Workers
 
 	passSlots chan struct{}
 	stepSlots chan struct{}
@@ -60,7 +58,7 @@ func (s *session) keepLease(ctx context.Context) {
 		asked := time.Now()
 		// Two renewals missed: stop writing now, with a third of the lease left to be sure.
 		limit, cancel := context.WithDeadline(ctx, renewed.Add(2*every))
-		alive, err := store.Renew(limit, s.pool, s.id, s.lease)
+		alive, err := s.workers.Renew(limit, s.id, s.lease)
 		cancel()
 		switch {
 		case ctx.Err() != nil:
@@ -87,7 +85,7 @@ const sweepEvery = time.Second
 // skipped.
 func (s *session) sweep(ctx context.Context) {
 	for pause(ctx, jitter(sweepEvery)) {
-		swept, err := store.Sweep(ctx, s.pool, sweepLimit)
+		swept, err := s.workers.Sweep(ctx, sweepLimit)
 		if err != nil {
 			if ctx.Err() == nil {
 				s.log.Warn("workflow: sweep not done, trying again", "error", err)

@@ -31,7 +31,7 @@ func (t Task[Out]) Result(ctx context.Context) (Out, error) {
 	ended, leave := t.client.listener.task(t.ID)
 	defer leave()
 	for {
-		o, err := store.Watch(ctx, t.client.pool, t.queue, t.ID)
+		o, err := t.client.store.Watch(ctx, t.queue, t.ID)
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return zero, ctx.Err()
@@ -45,7 +45,7 @@ func (t Task[Out]) Result(ctx context.Context) (Out, error) {
 			return t.out.decode(o.Result)
 		case o.State == store.Failed:
 			return zero, taskError(t.ID, o.Failure)
-		case o.State == store.CancelledState:
+		case o.State == store.Cancelled:
 			return zero, fmt.Errorf("%w: %s", ErrCancelled, t.ID)
 		}
 		poll := time.NewTimer(jitter(t.client.poll()))
@@ -68,7 +68,7 @@ func (t Task[Out]) Terminate(ctx context.Context) error {
 	if t.client == nil {
 		return errNoClient
 	}
-	if err := again(ctx, func() error { return store.TerminateTask(ctx, t.client.pool, t.queue, t.ID) }); err != nil {
+	if err := again(ctx, func() error { return t.client.store.Terminate(ctx, t.queue, t.ID) }); err != nil {
 		return fmt.Errorf("workflow: task %s was not terminated: %w", t.ID, hint(err))
 	}
 	return nil
@@ -82,7 +82,7 @@ func (t Task[Out]) Retry(ctx context.Context) error {
 	}
 	var known bool
 	err := again(ctx, func() (err error) {
-		known, err = store.RetryTask(ctx, t.client.pool, t.queue, t.ID)
+		known, err = t.client.store.Retry(ctx, t.queue, t.ID)
 		return err
 	})
 	switch {

@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/absurdgen/absurdgen/db"
 	"github.com/absurdgen/absurdgen/workflow/internal/store"
 )
@@ -109,12 +107,12 @@ func NewWorker(c *Client, r *Registry, o WorkerOptions) (*Worker, error) {
 // runs, and returns nil. It returns an error only at the start, before it has claimed anything: for a database that does not
 // answer, a missing or unfit schema, or an unknown queue. From then on it outlives database errors and restarts of the server.
 func (w *Worker) Run(ctx context.Context) error {
-	pool, err := w.connect(ctx)
+	workers, err := w.client.store.Open(ctx, len(w.options.Queues))
 	if err != nil {
-		return err
+		return fmt.Errorf("workflow: worker cannot connect: %w", err)
 	}
-	defer pool.Close()
-	if status, err := readStatus(ctx, pool); ctx.Err() != nil {
+	defer workers.Close()
+	if status, err := readStatus(ctx, workers); ctx.Err() != nil {
 		return nil
 	} else if err != nil {
 		return fmt.Errorf("workflow: worker cannot start: %w", err)
@@ -122,7 +120,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		return fmt.Errorf("workflow: worker cannot start: %w", err)
 	}
 	for attempt := 1; ; attempt++ {
-		lost, err := w.session(ctx, pool)
+		lost, err := w.session(ctx, workers)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -141,9 +139,9 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // readStatus reads the schema's status. A server that is just starting or stopping is waited for, a few seconds; one that
 // cannot be reached is not, because that is mostly a wrong address.
-func readStatus(ctx context.Context, pool *pgxpool.Pool) (db.Status, error) {
+func readStatus(ctx context.Context, workers store.Workers) (db.Status, error) {
 	for attempt := 1; ; attempt++ {
-		status, err := db.ReadStatus(ctx, pool)
+		status, err := workers.Status(ctx)
 		op, _ := errors.AsType[*net.OpError](err)
 		unreachable := op != nil && op.Op == "dial"
 		if err == nil || unreachable || !outage(err) || attempt == maxAgain || !pause(ctx, backoff(attempt)) {
@@ -152,32 +150,16 @@ func readStatus(ctx context.Context, pool *pgxpool.Pool) (db.Status, error) {
 	}
 }
 
-// flushers is how many flushes of a queue may be on their way: one, and another where a crowd waits. Two at all times would
-// halve the batches and so nearly double the commits.
-const flushers = 2
-
-// connect opens the worker's own connections, so that nothing else in the process can take those that renew its lease.
-func (w *Worker) connect(ctx context.Context) (*pgxpool.Pool, error) {
-	config := w.client.pool.Config()
-	config.MaxConns = int32((flushers+1)*len(w.options.Queues) + 2)
-	config.MinConns = 0
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("workflow: worker cannot connect: %w", err)
-	}
-	return pool, nil
-}
-
 // session registers the worker and works until ctx ends or the lease is lost. lost reports the latter.
-func (w *Worker) session(ctx context.Context, pool *pgxpool.Pool) (lost bool, err error) {
+func (w *Worker) session(ctx context.Context, workers store.Workers) (lost bool, err error) {
 	o := w.options
-	id, err := store.Register(ctx, pool, o.Name, o.Lease)
+	id, err := workers.Register(ctx, o.Name, o.Lease)
 	if err != nil {
 		return false, err
 	}
 	s := &session{
 		registry: w.registry, hooks: o.Hooks, log: o.Logger.With("worker", id), clock: new(engineClock),
-		id: id, lease: o.Lease, pool: pool,
+		id: id, lease: o.Lease, workers: workers,
 		passSlots: make(chan struct{}, o.Passes),
 		stepSlots: make(chan struct{}, o.Steps),
 		parked:    newParked(o.Parked),
@@ -208,6 +190,8 @@ func (w *Worker) session(ctx context.Context, pool *pgxpool.Pool) (lost bool, er
 	defer context.AfterFunc(s.lost, stopClaiming)()
 	var claims, rest sync.WaitGroup
 	for _, c := range claimers {
+		// One flush of a queue on its way, and another where a crowd waits. Two at all times would halve the batches and so
+		// nearly double the commits.
 		rest.Go(func() { c.committer.run(s.lost) })
 		rest.Go(func() { c.committer.help(s.lost) })
 		claims.Go(func() { c.run(claiming) })
@@ -233,7 +217,7 @@ func (w *Worker) session(ctx context.Context, pool *pgxpool.Pool) (lost bool, er
 
 // join makes the claimer of a queue. leave ends its wake-ups.
 func (w *Worker) join(ctx context.Context, s *session, name string) (_ *claimer, leave func(), err error) {
-	engine, err := store.Join(ctx, s.pool, s.id, name, w.registry.flowNames())
+	engine, err := s.workers.Join(ctx, s.id, name, w.registry.flowNames())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -252,7 +236,7 @@ func (s *session) retire(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
-		err := store.Retire(ctx, s.pool, s.id)
+		err := s.workers.Retire(ctx, s.id)
 		if err == nil {
 			return
 		}

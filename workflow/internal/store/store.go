@@ -1,114 +1,82 @@
-// Package store is what a worker asks of the engine, in Go types: claim runs, load their records, commit what passes did.
-// A store answers for each unit of a batch by itself.
+// Package store is what the runtime asks of the engine, in Go types. A client spawns tasks and waits for their ends through a
+// [Store]; a worker registers with its [Workers] and joins queues; and for each of these an [Engine] claims runs, loads their
+// records, and commits what passes did. Package postgres has the one that matters, package memory one for tests.
 package store
 
 import (
 	"context"
 	"time"
 
-	"github.com/absurdgen/absurdgen/workflow/internal/replay"
+	"github.com/absurdgen/absurdgen/db"
 )
 
-// ID is a task's id.
-type ID = [16]byte
+// Producer makes things known to the engine. In PostgreSQL that can also happen within a transaction of the caller's.
+type Producer interface {
+	// Spawn makes tasks, all of them or none, and answers in their order.
+	Spawn(ctx context.Context, queue string, tasks []Spawn) ([]Spawned, error)
 
-// Claimed is a run that this worker has just got.
-type Claimed struct {
-	ClaimNo      int64 // the claim call it came with; see Engine.Claim
-	Task         ID
-	Name         string
-	Token        int32
-	Attempt      int
-	MaxAttempts  int // 0: no limit
-	Generation   int
-	HasRecords   bool
-	FirstStarted time.Time
-	Claimed      time.Time // the engine's time of the claim
-	Params       []byte
-	Headers      []byte
+	// Emit makes an event known. The first emit of a name stays.
+	Emit(ctx context.Context, queue, name string, payload []byte) error
 }
 
-// Action says what becomes of a run when a unit is committed.
-type Action string
+// Store is what the runtime asks of the engine. It is safe for concurrent use.
+//
+// What the engine refuses comes as an error that wraps a *pgconn.PgError with its SQLSTATE, whichever store it is (see
+// db.Err); any other error means that there was no answer.
+type Store interface {
+	Producer
 
-// The actions.
-const (
-	Record   Action = "record"   // nothing: the pass goes on
-	Complete Action = "complete" // the task has its result
-	Fail     Action = "fail"     // the task has failed for good
-	Retry    Action = "retry"    // the attempt has failed, another follows at Due
-	Suspend  Action = "suspend"  // the run sleeps until Due or until one of Waits ends
-	Block    Action = "block"    // the code and the records disagree; looked at again at Due
-	Release  Action = "release"  // the run is handed back as it is
-)
+	// CreateQueue creates a queue, unless it is there.
+	CreateQueue(ctx context.Context, name string) error
 
-// Wait is an open wait for an event.
-type Wait struct {
-	Name    string    // the checkpoint that will hold the outcome
-	Event   string    // the event's stored name
-	Timeout time.Time // zero: none
+	// Watch returns where a task stands, and has its end notified if it has not ended. It returns nil for an unknown task.
+	Watch(ctx context.Context, queue string, task ID) (*Outcome, error)
+
+	// Terminate cancels an open task at once. A task that has ended stays as it is.
+	Terminate(ctx context.Context, queue string, task ID) error
+
+	// Retry gives a failed task another attempt. known is false for an unknown task.
+	Retry(ctx context.Context, queue string, task ID) (known bool, err error)
+
+	// Listen calls listening when notifications begin to come, then heard with each of them, until ctx ends or there is no
+	// more to come. A notification is [ReadyNotice] or [EndedNotice].
+	Listen(ctx context.Context, listening func(), heard func(notice string)) error
+
+	// Open returns what a worker on the given number of queues works with.
+	Open(ctx context.Context, queues int) (Workers, error)
 }
 
-// Unit is one pass's share of a commit.
-type Unit struct {
-	Task    ID
-	Token   int32
-	Action  Action
-	Payload []byte    // complete: the result; fail, retry, block: the reason
-	Due     time.Time // zero: none
-	Records []replay.Record
-	Waits   []Wait
-	Removed []string // records that a retry removes
+// ReadyNotice is the notification that a queue has work, sent while a worker on it is idle.
+func ReadyNotice(queue string) string { return "q:" + queue }
+
+// EndedNotice is the notification that a watched task has ended. id is the text form of the task's id.
+func EndedNotice(id string) string { return "t:" + id }
+
+// Workers is the workers' side of a store: in PostgreSQL, a worker's connections of its own.
+type Workers interface {
+	// Status returns whether the store fits this program.
+	Status(ctx context.Context) (db.Status, error)
+
+	// Register makes a worker with a lease and returns its id.
+	Register(ctx context.Context, name string, lease time.Duration) (int64, error)
+
+	// Renew extends the lease. alive is false when the worker has lost it.
+	Renew(ctx context.Context, worker int64, lease time.Duration) (alive bool, err error)
+
+	// Retire hands back what the worker still holds and removes it.
+	Retire(ctx context.Context, worker int64) error
+
+	// Sweep takes runs from workers whose lease has ended, at most limit of them, and moves what is due.
+	Sweep(ctx context.Context, limit int) ([]Swept, error)
+
+	// Join lets the worker take the named tasks of a queue.
+	Join(ctx context.Context, worker int64, queue string, names []string) (Engine, error)
+
+	Close()
 }
 
-// Size returns about how many bytes of payload the unit holds.
-func (u *Unit) Size() int {
-	size := len(u.Payload)
-	for _, r := range u.Records {
-		size += len(r.State)
-	}
-	return size
-}
-
-// Answer is what became of a unit.
-type Answer string
-
-// The answers.
-const (
-	OK        Answer = "ok"
-	Busy      Answer = "busy"      // a row was locked by somebody else; send the unit again
-	Lost      Answer = "lost"      // the run is no longer ours; nothing was written
-	Cancelled Answer = "cancelled" // the task was cancelled; nothing was written
-)
-
-// Named is a record of a task by its name.
-type Named struct {
-	Task ID
-	Name string
-}
-
-// Engine is the store of one queue as a worker sees it.
-type Engine interface {
-	// Claim takes up to limit runs. done are claim numbers whose runs have all ended.
-	Claim(ctx context.Context, limit int, done []int64) ([]Claimed, error)
-
-	// ReleaseUnknown hands back the runs that the database believes to be ours and that came with none of the known claims:
-	// those of a claim whose answer was lost with its connection.
-	ReleaseUnknown(ctx context.Context, known []int64) error
-
-	// Load adds the records of the tasks to records, each task's in the order of recording.
-	Load(ctx context.Context, tasks []ID, records map[ID][]replay.Record) error
-
-	// LoadNamed adds those of the named records that exist.
-	LoadNamed(ctx context.Context, names []Named, records map[ID][]replay.Record) error
-
-	// Commit writes the units in one transaction and answers for each. After an error it is not known whether it took
-	// effect: send the same units again with resend set.
-	Commit(ctx context.Context, units []*Unit, resend bool) ([]Answer, error)
-
-	// NextDue returns when the queue's earliest timer is due; the zero time when there is none.
-	NextDue(ctx context.Context) (time.Time, error)
-
-	// SetIdle raises or lowers the flag that asks producers to notify.
-	SetIdle(ctx context.Context, idle bool) error
+// Swept is what a sweep took from a worker whose lease had ended.
+type Swept struct {
+	Worker             int64
+	Requeued, Poisoned int
 }

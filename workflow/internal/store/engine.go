@@ -1,0 +1,112 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/absurdgen/absurdgen/workflow/internal/replay"
+)
+
+// ID is a task's id.
+type ID = [16]byte
+
+// Claimed is a run that this worker has just got.
+type Claimed struct {
+	ClaimNo      int64 // the claim call it came with; see Engine.Claim
+	Task         ID
+	Name         string
+	Token        int32
+	Attempt      int
+	MaxAttempts  int // 0: no limit
+	Generation   int
+	HasRecords   bool
+	FirstStarted time.Time
+	Claimed      time.Time // the engine's time of the claim
+	Params       []byte
+	Headers      []byte
+}
+
+// Action says what becomes of a run when a unit is committed.
+type Action string
+
+// The actions.
+const (
+	Record   Action = "record"   // nothing: the pass goes on
+	Complete Action = "complete" // the task has its result
+	Fail     Action = "fail"     // the task has failed for good
+	Retry    Action = "retry"    // the attempt has failed, another follows at Due
+	Suspend  Action = "suspend"  // the run sleeps until Due or until one of Waits ends
+	Block    Action = "block"    // the code and the records disagree; looked at again at Due
+	Release  Action = "release"  // the run is handed back as it is
+)
+
+// Wait is an open wait for an event.
+type Wait struct {
+	Name    string    // the checkpoint that will hold the outcome
+	Event   string    // the event's stored name
+	Timeout time.Time // zero: none
+}
+
+// Unit is one pass's share of a commit.
+type Unit struct {
+	Task    ID
+	Token   int32
+	Action  Action
+	Payload []byte    // complete: the result; fail, retry, block: the reason
+	Due     time.Time // zero: none
+	Records []replay.Record
+	Waits   []Wait
+	Removed []string // records that a retry removes
+}
+
+// Size returns about how many bytes of payload the unit holds.
+func (u *Unit) Size() int {
+	size := len(u.Payload)
+	for _, r := range u.Records {
+		size += len(r.State)
+	}
+	return size
+}
+
+// Answer is what became of a unit.
+type Answer string
+
+// The answers.
+const (
+	OK   Answer = "ok"
+	Busy Answer = "busy"      // a row was locked by somebody else; send the unit again
+	Lost Answer = "lost"      // the run is no longer ours; nothing was written
+	Gone Answer = "cancelled" // the task was cancelled; nothing was written
+)
+
+// Named is a record of a task by its name.
+type Named struct {
+	Task ID
+	Name string
+}
+
+// Engine is the store of one queue as a worker sees it.
+type Engine interface {
+	// Claim takes up to limit runs. done are claim numbers whose runs have all ended.
+	Claim(ctx context.Context, limit int, done []int64) ([]Claimed, error)
+
+	// ReleaseUnknown hands back the runs that the database believes to be ours and that came with none of the known claims:
+	// those of a claim whose answer was lost with its connection.
+	ReleaseUnknown(ctx context.Context, known []int64) error
+
+	// Load adds the records of the tasks to records, each task's in the order of recording.
+	Load(ctx context.Context, tasks []ID, records map[ID][]replay.Record) error
+
+	// LoadNamed adds those of the named records that exist.
+	LoadNamed(ctx context.Context, names []Named, records map[ID][]replay.Record) error
+
+	// Commit writes the units in one transaction and answers for each. After an error it is not known whether it took
+	// effect: send the same units again with resend set.
+	Commit(ctx context.Context, units []*Unit, resend bool) ([]Answer, error)
+
+	// NextDue returns when the queue's earliest timer is due; the zero time when there is none.
+	NextDue(ctx context.Context) (time.Time, error)
+
+	// SetIdle raises or lowers the flag that asks producers to notify.
+	SetIdle(ctx context.Context, idle bool) error
+}

@@ -1,0 +1,80 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/absurdgen/absurdgen/db"
+	"github.com/absurdgen/absurdgen/workflow/internal/store"
+)
+
+// producer is a store.Producer on a pool, a connection or a transaction.
+type producer struct{ conn db.DBTX }
+
+// On returns what spawns and emits on conn, such as a transaction of the caller's.
+func On(conn db.DBTX) store.Producer { return producer{conn} }
+
+func (p producer) Spawn(ctx context.Context, queue string, tasks []store.Spawn) ([]store.Spawned, error) {
+	arg := db.SpawnTasksParams{
+		Queue: queue, Names: make([]string, len(tasks)), Params: make([]json.RawMessage, len(tasks)), Options: make([]json.RawMessage, len(tasks)),
+	}
+	for i := range tasks {
+		options, err := document(&tasks[i].Options)
+		if err != nil {
+			return nil, err
+		}
+		arg.Names[i], arg.Params[i], arg.Options[i] = tasks[i].Name, tasks[i].Params, options
+	}
+	rows, err := db.New().SpawnTasks(ctx, p.conn, arg)
+	if err != nil {
+		return nil, db.Err(err)
+	}
+	spawned := make([]store.Spawned, len(tasks))
+	for _, r := range rows {
+		spawned[r.Ord-1] = store.Spawned{ID: r.TaskID.Bytes, Created: r.Created}
+	}
+	return spawned, nil
+}
+
+// document returns the options as spawn_tasks takes them; nil for none.
+func document(o *store.SpawnOptions) (json.RawMessage, error) {
+	if o.None() {
+		return nil, nil
+	}
+	doc := make(map[string]any)
+	if len(o.Headers) > 0 {
+		doc["headers"] = o.Headers
+	}
+	cancellation := make(map[string]int64)
+	if o.MaxDelay > 0 {
+		cancellation["max_delay"] = seconds(o.MaxDelay)
+	}
+	if o.MaxDuration > 0 {
+		cancellation["max_duration"] = seconds(o.MaxDuration)
+	}
+	if len(cancellation) > 0 {
+		doc["cancellation"] = cancellation
+	}
+	if o.IdempotencyKey != "" {
+		doc["idempotency_key"] = o.IdempotencyKey
+		doc["fingerprint"] = o.Fingerprint
+	}
+	if o.Priority != 0 {
+		doc["priority"] = o.Priority
+	}
+	if o.StartAt != nil {
+		doc["start_at"] = o.StartAt.UTC()
+	}
+	return json.Marshal(doc)
+}
+
+// seconds rounds up: a limit is never shorter than it was asked for.
+func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
+
+func (p producer) Emit(ctx context.Context, queue, name string, payload []byte) error {
+	_, err := db.New().EmitEvents(ctx, p.conn, db.EmitEventsParams{
+		Queue: queue, Names: []string{name}, Payloads: []json.RawMessage{payload},
+	})
+	return db.Err(err)
+}

@@ -1,0 +1,79 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/absurdgen/absurdgen/db"
+	"github.com/absurdgen/absurdgen/workflow/internal/store"
+)
+
+// pooled is the store on a pool.
+type pooled struct {
+	producer
+	pool   *pgxpool.Pool
+	listen *pgx.ConnConfig
+}
+
+// New returns the store on a pool. listen is what Listen connects with.
+func New(pool *pgxpool.Pool, listen *pgx.ConnConfig) store.Store {
+	return &pooled{producer: producer{pool}, pool: pool, listen: listen}
+}
+
+func (p *pooled) CreateQueue(ctx context.Context, name string) error {
+	return db.Err(db.New().CreateQueue(ctx, p.pool, name))
+}
+
+func (p *pooled) Watch(ctx context.Context, queue string, task store.ID) (*store.Outcome, error) {
+	rows, err := db.New().WatchTask(ctx, p.pool, db.WatchTaskParams{Queue: queue, Task: uuid(task)})
+	if err != nil || len(rows) == 0 {
+		return nil, db.Err(err)
+	}
+	r := rows[0]
+	return &store.Outcome{State: store.State(r.State), Attempt: int(r.Attempt), Result: r.Result, Failure: r.Failure}, nil
+}
+
+func (p *pooled) Terminate(ctx context.Context, queue string, task store.ID) error {
+	return db.Err(db.New().CancelTask(ctx, p.pool, db.CancelTaskParams{Queue: queue, TaskID: uuid(task)}))
+}
+
+func (p *pooled) Retry(ctx context.Context, queue string, task store.ID) (known bool, err error) {
+	rows, err := db.New().RetryTaskNow(ctx, p.pool, db.RetryTaskNowParams{Queue: queue, Task: uuid(task)})
+	return len(rows) > 0, db.Err(err)
+}
+
+// channel is the one that the engine notifies on.
+const channel = "absurd"
+
+// Listen holds a connection of its own.
+func (p *pooled) Listen(ctx context.Context, listening func(), heard func(notice string)) error {
+	conn, err := pgx.ConnectConfig(ctx, p.listen)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, "listen "+channel); err != nil {
+		return err
+	}
+	listening()
+	for {
+		n, err := conn.WaitForNotification(ctx)
+		if err != nil {
+			return err
+		}
+		heard(n.Payload)
+	}
+}
+
+func uuid(id store.ID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true} }
+
+func uuids(ids []store.ID) []pgtype.UUID {
+	u := make([]pgtype.UUID, len(ids))
+	for i, id := range ids {
+		u[i] = uuid(id)
+	}
+	return u
+}

@@ -1,0 +1,54 @@
+package store
+
+import "time"
+
+// Spawn is a task to be made.
+type Spawn struct {
+	Name    string
+	Params  []byte
+	Options SpawnOptions
+}
+
+// SpawnOptions are the options of a task. The zero value is none.
+type SpawnOptions struct {
+	Headers        map[string]string
+	MaxDelay       time.Duration // in whole seconds, rounded up
+	MaxDuration    time.Duration // in whole seconds, rounded up
+	IdempotencyKey string
+	Fingerprint    int64 // of the input, where there is a key
+	Priority       int
+	StartAt        *time.Time
+}
+
+// None reports whether no option is set.
+func (o *SpawnOptions) None() bool {
+	return len(o.Headers) == 0 && o.MaxDelay <= 0 && o.MaxDuration <= 0 && o.IdempotencyKey == "" && o.Priority == 0 && o.StartAt == nil
+}
+
+// Spawned is a task that was made, or found. Created is false when its idempotency key was known.
+type Spawned struct {
+	ID      ID
+	Created bool
+}
+
+// State is the state of a task in words.
+type State string
+
+// The states. A task is open in the first four, and stays as it is in the last three.
+const (
+	Pending   State = "pending"
+	Running   State = "running"
+	Sleeping  State = "sleeping"
+	Blocked   State = "blocked"
+	Completed State = "completed"
+	Failed    State = "failed"
+	Cancelled State = "cancelled"
+)
+
+// Outcome is where a task stands.
+type Outcome struct {
+	State   State
+	Attempt int
+	Result  []byte
+	Failure []byte // why it failed, or why it is blocked
+}
