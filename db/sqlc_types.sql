@@ -34,7 +34,7 @@ create or replace function absurd.commit_passes(
   p_tasks uuid[], p_tokens integer[], p_actions text[], p_payloads jsonb[], p_due timestamptz[],
   p_record_units integer[], p_record_names text[], p_record_kinds text[], p_record_outcomes text[], p_record_fingerprints bigint[],
   p_record_times timestamptz[], p_record_states jsonb[],
-  p_wait_units integer[], p_wait_names text[], p_wait_events text[], p_wait_timeouts timestamptz[],
+  p_wait_units integer[], p_wait_names text[], p_wait_kinds text[], p_wait_events text[], p_wait_timeouts timestamptz[],
   p_removed_units integer[], p_removed_names text[], p_resend boolean default false) returns setof answer language sql as '';
 
 create table emitted_event (ord integer not null, first boolean not null);

@@ -78,9 +78,9 @@ from absurd.commit_passes(p_queue => $1, p_worker => $2,
        p_record_units => $8::integer[], p_record_names => $9::text[], p_record_kinds => $10::text[],
        p_record_outcomes => $11::text[], p_record_fingerprints => $12::bigint[],
        p_record_times => $13::timestamp with time zone[], p_record_states => $14::jsonb[],
-       p_wait_units => $15::integer[], p_wait_names => $16::text[], p_wait_events => $17::text[],
-       p_wait_timeouts => $18::timestamp with time zone[],
-       p_removed_units => $19::integer[], p_removed_names => $20::text[], p_resend => $21::boolean)
+       p_wait_units => $15::integer[], p_wait_names => $16::text[], p_wait_kinds => $17::text[], p_wait_events => $18::text[],
+       p_wait_timeouts => $19::timestamp with time zone[],
+       p_removed_units => $20::integer[], p_removed_names => $21::text[], p_resend => $22::boolean)
 `
 
 type CommitPassesParams struct {
@@ -100,6 +100,7 @@ type CommitPassesParams struct {
 	RecordStates       []json.RawMessage
 	WaitUnits          []int32
 	WaitNames          []string
+	WaitKinds          []string
 	WaitEvents         []string
 	WaitTimeouts       []pgtype.Timestamptz
 	RemovedUnits       []int32
@@ -128,6 +129,7 @@ func (q *Queries) CommitPasses(ctx context.Context, db DBTX, arg CommitPassesPar
 		arg.RecordStates,
 		arg.WaitUnits,
 		arg.WaitNames,
+		arg.WaitKinds,
 		arg.WaitEvents,
 		arg.WaitTimeouts,
 		arg.RemovedUnits,

@@ -24,7 +24,7 @@ from absurd.commit_passes(p_queue => @queue, p_worker => @worker,
        p_record_units => @record_units::integer[], p_record_names => @record_names::text[], p_record_kinds => @record_kinds::text[],
        p_record_outcomes => @record_outcomes::text[], p_record_fingerprints => @record_fingerprints::bigint[],
        p_record_times => @record_times::timestamp with time zone[], p_record_states => @record_states::jsonb[],
-       p_wait_units => @wait_units::integer[], p_wait_names => @wait_names::text[], p_wait_events => @wait_events::text[],
+       p_wait_units => @wait_units::integer[], p_wait_names => @wait_names::text[], p_wait_kinds => @wait_kinds::text[], p_wait_events => @wait_events::text[],
        p_wait_timeouts => @wait_timeouts::timestamp with time zone[],
        p_removed_units => @removed_units::integer[], p_removed_names => @removed_names::text[], p_resend => @resend::boolean);
 

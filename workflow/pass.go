@@ -220,7 +220,7 @@ func (p *pass) openWaits() []store.Wait {
 	waits := make([]store.Wait, 0, len(p.waiting))
 	for name, op := range p.waiting {
 		call := op.Arg.(*eventWait)
-		w := store.Wait{Name: name, Event: call.event}
+		w := store.Wait{Name: name, Kind: replay.Event, Event: call.event}
 		if call.timeout > 0 {
 			// From the branch's time and not from now: a replay comes to the same deadline.
 			w.Timeout = op.Asked.Add(call.timeout)

@@ -87,6 +87,8 @@ create table absurd.tasks (
   has_records      boolean not null default false, -- false: there are no checkpoints to load; kept while the task is open
   has_waits        boolean not null default false, -- false: there are no rows in waits
   watched          boolean not null default false, -- somebody waits for the outcome: completion notifies
+  children         "char",               -- null: it has made none; o: it has; n: one ended while this task ran; w: asleep until one ends
+  parent_policy    "char",               -- what the end of the parent does to it: null: it is cancelled too; a: it is left alone
   run_id           uuid,                 -- the current run; null for the first attempt, whose run id is the task id
   claim_expires_at timestamptz,          -- the lease of a run claimed through claim_task; null: never ends
   claimed_by       text,                 -- the holder, when claimed through claim_task
@@ -94,8 +96,21 @@ create table absurd.tasks (
   event_payload    jsonb,
   result           jsonb,
   failure          jsonb,                -- why the task failed, or why it is blocked
+  cancel_requested_at timestamptz,       -- somebody has asked the workflow to end
+  cancel_due_at    timestamptz,          -- it is cancelled at once if it has not ended by then
+  attributes       jsonb,                -- to search by, set by the workflow
+  published        jsonb,                -- the state that the workflow shows to others
   tenant           text not null default '',
   idempotency_key  text,
+  version          text,                 -- of the workflow's code that spawned it
+  shape_hash       text,
+  created_by       text,
+  tags             jsonb,
+  parent_id        uuid,                 -- the task that made it as its child; null: none
+  parent_queue_no  integer,
+  root_id          uuid,                 -- the first of its ancestors; null: the task itself
+  root_queue_no    integer,
+  child_name       text,                 -- the checkpoint of the parent that it answers
   retry_strategy   jsonb,
   cancellation     jsonb,
   headers          jsonb,
@@ -186,8 +201,9 @@ create table absurd.events (
 );
 create index events_by_age on absurd.events (queue_no, emitted_at);
 
--- Open waits for events. A wait is registered once it was stored under a share lock of its event's row, so that no emit can
--- miss it; where the row could not be locked at once, a timer of kind e looks again.
+-- Open waits. Kinds: e for the event of that name, m for a message to the inbox of that name. Who waits for a child has no row
+-- here (see tasks.children). A wait for an event is registered once it was stored under a share lock of the event's row, so that
+-- no emit can miss it; where the row could not be locked at once, a timer of kind e looks again.
 create table absurd.waits (
   queue_no   integer not null,
   task_id    uuid not null,
@@ -197,6 +213,7 @@ create table absurd.waits (
   timeout_at timestamptz,       -- null: no timeout
   created_at timestamptz not null,
   registered boolean not null default true,
+  kind       "char" not null default 'e',
   primary key (queue_no, task_id, step_name)
 );
 create index waits_by_event on absurd.waits (queue_no, tenant, event_name);

@@ -124,7 +124,7 @@ $$;
 -- already. A wait whose time is up gets its timeout recorded at once. Units are indexes into p_tasks; the
 -- picked tasks are locked by the caller, and running.
 create function absurd.store_waits(p_queue_no integer, p_picked boolean[], p_tasks uuid[], p_had_waits boolean[], p_due timestamptz[],
-  p_wait_units integer[], p_wait_names text[], p_wait_events text[], p_wait_timeouts timestamptz[], p_now timestamptz)
+  p_wait_units integer[], p_wait_names text[], p_wait_kinds text[], p_wait_events text[], p_wait_timeouts timestamptz[], p_now timestamptz)
 returns timestamptz[]
 language plpgsql
 as $$
@@ -169,8 +169,8 @@ begin
          array_agg((select t.tenant from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = p_tasks[u.unit])),
          array_agg(u.event_name), array_agg(u.timeout_at)
   into v_units, v_tasks, v_steps, v_tenants, v_events, v_timeouts
-  from unnest(p_wait_units, p_wait_names, p_wait_events, p_wait_timeouts) u(unit, step, event_name, timeout_at)
-  where p_picked[u.unit]
+  from unnest(p_wait_units, p_wait_names, p_wait_kinds, p_wait_events, p_wait_timeouts) u(unit, step, kind, event_name, timeout_at)
+  where p_picked[u.unit] and u.kind = 'e'
     and not exists (
       select from absurd.waits w
       where w.queue_no = p_queue_no and w.task_id = p_tasks[u.unit] and w.step_name = u.step and w.event_name = u.event_name
@@ -233,7 +233,7 @@ begin
   cross join lateral (
     select w.task_id, w.step_name, w.tenant, w.event_name
     from absurd.waits w
-    where w.queue_no = p_queue_no and w.task_id = u.task_id and not w.registered
+    where w.queue_no = p_queue_no and w.task_id = u.task_id and not w.registered and w.kind = 'e'
     offset 0
   ) w;
   if v_tasks is null then
@@ -313,7 +313,7 @@ begin
     from unnest(v_first) f(event_name)
     cross join lateral (
       select w.task_id from absurd.waits w
-      where w.queue_no = p_queue_no and w.tenant = p_tenant and w.event_name = f.event_name
+      where w.queue_no = p_queue_no and w.tenant = p_tenant and w.event_name = f.event_name and w.kind = 'e'
       offset 0
     ) w
     order by w.task_id
@@ -334,7 +334,7 @@ begin
       from unnest(v_first) f(event_name)
       cross join lateral (
         select w.ctid as row, w.task_id from absurd.waits w
-        where w.queue_no = p_queue_no and w.tenant = p_tenant and w.event_name = f.event_name
+        where w.queue_no = p_queue_no and w.tenant = p_tenant and w.event_name = f.event_name and w.kind = 'e'
         offset 0
       ) x
       where (x.task_id in (select u.task_id from unnest(v_tasks) u(task_id))) is true))  -- hashed; the others are not locked

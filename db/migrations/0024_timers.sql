@@ -173,11 +173,11 @@ begin
         select w.ctid as row from absurd.waits w where w.queue_no = p_queue_no and w.task_id = u.task_id and w.timeout_at <= p_now offset 0
       ) x
       where (select t.wake_event from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = u.task_id) is null))
-    returning w.task_id, w.step_name
+    returning w.task_id, w.step_name, w.kind
   )
   insert into absurd.checkpoints as c (recorded_at, task_id, queue_no, attempt, kind, outcome, checkpoint_name)
   select p_now, l.task_id, p_queue_no, (select t.attempt from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = l.task_id),
-         'e', 't', l.step_name
+         l.kind, 't', l.step_name
   from late l
   on conflict (queue_no, task_id, checkpoint_name) do update
     set recorded_at = excluded.recorded_at, attempt = excluded.attempt, kind = excluded.kind, outcome = excluded.outcome, state = excluded.state

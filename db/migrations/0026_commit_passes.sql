@@ -15,7 +15,7 @@
 -- For every unit, and before its action, its records are stored: a unit may give a name once; the first record
 -- of a name stays, but a pending one (outcome n) is replaced. Then the failures under its removed names go (see
 -- remove_failures), which may have come with the same unit. Kinds and outcomes are those of absurd.checkpoints;
--- a null time is now, a null fingerprint 0.
+-- a null time is now, a null fingerprint 0. Kinds of waits are those of absurd.waits.
 --
 -- Answers, one row a unit:
 --
@@ -38,7 +38,7 @@ create function absurd.commit_passes(
   p_tasks uuid[], p_tokens integer[], p_actions text[], p_payloads jsonb[], p_due timestamptz[],
   p_record_units integer[], p_record_names text[], p_record_kinds text[], p_record_outcomes text[], p_record_fingerprints bigint[],
   p_record_times timestamptz[], p_record_states jsonb[],
-  p_wait_units integer[], p_wait_names text[], p_wait_events text[], p_wait_timeouts timestamptz[],
+  p_wait_units integer[], p_wait_names text[], p_wait_kinds text[], p_wait_events text[], p_wait_timeouts timestamptz[],
   p_removed_units integer[], p_removed_names text[], p_resend boolean default false)
 returns table (unit integer, answer text)
 language plpgsql
@@ -114,7 +114,7 @@ begin
     perform absurd.end_passes(v_queue_no, v_rows, p_tasks, p_actions, p_payloads, v_known, v_waiting, v_now);
     if p_actions && array['suspend', 'retry', 'block', 'release'] then
       perform absurd.park_passes(v_queue_no, v_rows, v_held, v_waiting, p_tasks, p_actions, p_payloads, p_due,
-        p_wait_units, p_wait_names, p_wait_events, p_wait_timeouts, v_now);
+        p_wait_units, p_wait_names, p_wait_kinds, p_wait_events, p_wait_timeouts, v_now);
     end if;
   end if;
 
@@ -176,7 +176,7 @@ $$;
 -- park_passes does the actions suspend, retry, block and release.
 create function absurd.park_passes(p_queue_no integer, p_rows tid[], p_held boolean[], p_waiting boolean[], p_tasks uuid[], p_actions text[],
   p_payloads jsonb[], p_due timestamptz[],
-  p_wait_units integer[], p_wait_names text[], p_wait_events text[], p_wait_timeouts timestamptz[], p_now timestamptz) returns void
+  p_wait_units integer[], p_wait_names text[], p_wait_kinds text[], p_wait_events text[], p_wait_timeouts timestamptz[], p_now timestamptz) returns void
 language plpgsql
 as $$
 declare
@@ -192,7 +192,7 @@ begin
   from unnest(p_held, p_actions, p_due) with ordinality u(held, action, due, unit);
 
   if array_position(v_picked, true) is not null and (cardinality(p_wait_units) > 0 or array_position(p_waiting, true) is not null) then
-    v_due := absurd.store_waits(p_queue_no, v_picked, p_tasks, p_waiting, v_due, p_wait_units, p_wait_names, p_wait_events, p_wait_timeouts, p_now);
+    v_due := absurd.store_waits(p_queue_no, v_picked, p_tasks, p_waiting, v_due, p_wait_units, p_wait_names, p_wait_kinds, p_wait_events, p_wait_timeouts, p_now);
   end if;
 
   -- The attempt that is over, for units with action retry.

@@ -53,7 +53,7 @@ func (m *measured) round(w *worker, n int) {
 		t.Helper()
 		m.call(name, `select * from absurd.commit_passes('q', $1, $2, $3, array_fill($4::text, '{10}'), array_fill('1'::jsonb, '{10}'), array_fill(clock_timestamp(), '{10}'),
 			array[1,2], array[$5,$5], array['s','s'], array['v','v'], array[0,0], array[null,null]::timestamptz[], array['1','2']::jsonb[],
-			case when $4 = 'sleep' then array[1,2] end, array['w','w'], array[$5,$5], array[null,null]::timestamptz[], array[3], array['none'])`,
+			case when $4 = 'sleep' then array[1,2] end, array['w','w'], array['e','e'], array[$5,$5], array[null,null]::timestamptz[], array[3], array['none'])`,
 			w.id, tasks, tokens, actions, key("name"))
 	}
 	claim := func(name string) {
@@ -82,14 +82,14 @@ func (m *measured) round(w *worker, n int) {
 	m.call("load named", `select * from absurd.load_named_records('q', $1, array_fill($2::text, '{10}'))`, tasks, key("name"))
 	m.call("suspend", `select * from absurd.commit_passes('q', $1, $2, $3, array_fill('suspend'::text, '{10}'), array_fill(null::jsonb, '{10}'),
 		array_fill(null::timestamptz, '{10}'), null, null, null, null, null, null, null,
-		array[1,2,3,4,5,6,7,8,9,10], array_fill('w'::text, '{10}'), array_fill($4::text, '{10}'), array_fill(null::timestamptz, '{10}'), null, null)`,
+		array[1,2,3,4,5,6,7,8,9,10], array_fill('w'::text, '{10}'), array_fill('e'::text, '{10}'), array_fill($4::text, '{10}'), array_fill(null::timestamptz, '{10}'), null, null)`,
 		w.id, tasks, tokens, key("event"))
 	m.call("emit", `select * from absurd.emit_events('q', array[$1::text], array['1'::jsonb])`, key("event"))
 	claim("claim after emit")
 	commit("retry", "retry")
 	claim("claim after retry")
 	m.call("sleep", `select * from absurd.commit_passes('q', $1, $2, $3, array_fill('suspend'::text, '{10}'), array_fill(null::jsonb, '{10}'),
-		array_fill(clock_timestamp() + interval '1 hour', '{10}'), null, null, null, null, null, null, null, null, null, null, null, null, null)`, w.id, tasks, tokens)
+		array_fill(clock_timestamp() + interval '1 hour', '{10}'), null, null, null, null, null, null, null, null, null, null, null, null, null, null)`, w.id, tasks, tokens)
 	if _, err := m.conn.Exec(t.Context(), `with woken as (update absurd.tasks set available_at = clock_timestamp() where task_id = any ($1) returning task_id, available_at)
 		update absurd.timers m set due_at = k.available_at from woken k where m.task_id = k.task_id and m.kind = 'w'`, tasks); err != nil {
 		t.Fatal(err)

@@ -140,6 +140,7 @@ func (w *worker) arguments(passes ...pass) db.CommitPassesParams {
 		for _, x := range p.waits {
 			arg.WaitUnits = append(arg.WaitUnits, unit)
 			arg.WaitNames = append(arg.WaitNames, x.name)
+			arg.WaitKinds = append(arg.WaitKinds, "e")
 			arg.WaitEvents = append(arg.WaitEvents, x.event)
 			arg.WaitTimeouts = append(arg.WaitTimeouts, moment(x.timeout))
 		}

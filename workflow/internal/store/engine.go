@@ -40,9 +40,10 @@ const (
 	Release  Action = "release"  // the run is handed back as it is
 )
 
-// Wait is an open wait for an event.
+// Wait is an open wait.
 type Wait struct {
-	Name    string    // the checkpoint that will hold the outcome
+	Name    string // the checkpoint that will hold the outcome
+	Kind    replay.Kind
 	Event   string    // the event's stored name
 	Timeout time.Time // zero: none
 }

@@ -113,7 +113,7 @@ func (e *engine) Commit(ctx context.Context, units []*store.Unit, resend bool) (
 
 		RecordUnits: []int32{}, RecordNames: []string{}, RecordKinds: []string{}, RecordOutcomes: []string{},
 		RecordFingerprints: []int64{}, RecordTimes: []pgtype.Timestamptz{}, RecordStates: []json.RawMessage{},
-		WaitUnits: []int32{}, WaitNames: []string{}, WaitEvents: []string{}, WaitTimeouts: []pgtype.Timestamptz{},
+		WaitUnits: []int32{}, WaitNames: []string{}, WaitKinds: []string{}, WaitEvents: []string{}, WaitTimeouts: []pgtype.Timestamptz{},
 		RemovedUnits: []int32{}, RemovedNames: []string{},
 	}
 	for i, u := range units {
@@ -135,6 +135,7 @@ func (e *engine) Commit(ctx context.Context, units []*store.Unit, resend bool) (
 		for _, w := range u.Waits {
 			a.WaitUnits = append(a.WaitUnits, unit)
 			a.WaitNames = append(a.WaitNames, w.Name)
+			a.WaitKinds = append(a.WaitKinds, string(rune(w.Kind)))
 			a.WaitEvents = append(a.WaitEvents, w.Event)
 			a.WaitTimeouts = append(a.WaitTimeouts, optional(w.Timeout))
 		}
