@@ -17,6 +17,12 @@ var (
 	// ErrNotFound is returned for a task that does not exist, or no longer: finished tasks are cleaned up after a while.
 	ErrNotFound = errors.New("workflow: no such task")
 
+	// ErrOtherWorkflow is what Attach returns for a task that runs another workflow.
+	ErrOtherWorkflow = errors.New("workflow: the task runs another workflow")
+
+	// ErrInvalidName is returned for a queue, an event or an inbox whose name or key cannot be one.
+	ErrInvalidName = db.ErrInvalidName
+
 	// ErrKeyReused is what Spawn returns for an idempotency key that was used with another input.
 	ErrKeyReused = db.ErrKeyReused
 

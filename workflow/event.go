@@ -61,11 +61,15 @@ func (e Event[T]) wait(ctx Context, key string, timeout time.Duration) *Future[T
 		return refused[T](fmt.Errorf("workflow: event %s lives on queue %q, but this task runs on queue %q:"+
 			" declare the event with that queue", e.spec.name, e.spec.queue, q))
 	}
+	stored, err := e.spec.stored(key)
+	if err != nil {
+		return refused[T](err)
+	}
 	return start(ctx, e.spec.body, replay.Call{
 		Kind:    replay.Event,
 		Durable: "$event:" + e.spec.name,
 		Key:     key,
-		Arg:     &eventWait{event: storedName(e.spec.name, key), timeout: timeout},
+		Arg:     &eventWait{event: stored, timeout: timeout},
 		Caller:  caller,
 	})
 }
@@ -76,11 +80,29 @@ func (e Event[T]) Emit(ctx context.Context, to Emitter, payload T) error {
 	if to == nil {
 		return fmt.Errorf("workflow: event %s was not emitted: give Emit a Client, or Tx with a transaction", e.spec.name)
 	}
+	stored, err := e.spec.stored(e.spec.key(payload))
+	if err != nil {
+		return err
+	}
 	data, err := e.spec.body.encode(payload)
 	if err != nil {
 		return err
 	}
-	return to.emit(ctx, e.spec.queue, storedName(e.spec.name, e.spec.key(payload)), data)
+	return to.emit(ctx, e.spec.queue, stored, data)
 }
 
-func storedName(name, key string) string { return name + ":" + key }
+// stored returns the name under which the queue knows the event with a key, the same for who awaits and who emits.
+func (e *eventSpec[T]) stored(key string) (string, error) {
+	if key == "" {
+		return "", fmt.Errorf("workflow: event %s has an empty key: give it one that tells the instances of the event apart (%w)", e.name, ErrInvalidName)
+	}
+	stored := e.name + ":" + key
+	if len(stored) > maxEventName {
+		return "", fmt.Errorf("workflow: the name and key of event %s have %d bytes, the limit is %d: shorten the key (%w)",
+			e.name, len(stored), maxEventName, ErrInvalidName)
+	}
+	return stored, nil
+}
+
+// maxEventName is the engine's limit, in bytes.
+const maxEventName = 1000

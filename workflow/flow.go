@@ -55,8 +55,11 @@ func (f Flow[In, Out]) SpawnMany(ctx context.Context, s Spawner, inputs []In, op
 	return f.spawnMany(ctx, s, inputs, opts)
 }
 
-// Attach returns the task with the given id. Nothing is asked of the database.
-func (f Flow[In, Out]) Attach(c *Client, id TaskID) Task[Out] { return f.attach(c, id) }
+// Attach returns the task with the given id. It returns [ErrNotFound] for an id that the workflow's queue does not know, and
+// [ErrOtherWorkflow] for a task that runs another workflow: its result would have another type.
+func (f Flow[In, Out]) Attach(ctx context.Context, c *Client, id TaskID) (Task[Out], error) {
+	return f.attach(ctx, c, id)
+}
 
 // FlowIn is a [Flow] without an output.
 type FlowIn[In any] struct{ flow Flow[In, None] }
@@ -94,7 +97,9 @@ func (f FlowIn[In]) SpawnMany(ctx context.Context, s Spawner, inputs []In, opts 
 }
 
 // Attach is as [Flow.Attach].
-func (f FlowIn[In]) Attach(c *Client, id TaskID) Task[None] { return f.flow.attach(c, id) }
+func (f FlowIn[In]) Attach(ctx context.Context, c *Client, id TaskID) (Task[None], error) {
+	return f.flow.attach(ctx, c, id)
+}
 
 // FlowOut is a [Flow] without an input.
 type FlowOut[Out any] struct{ flow Flow[None, Out] }
@@ -127,7 +132,9 @@ func (f FlowOut[Out]) Spawn(ctx context.Context, s Spawner, opts ...SpawnOption)
 }
 
 // Attach is as [Flow.Attach].
-func (f FlowOut[Out]) Attach(c *Client, id TaskID) Task[Out] { return f.flow.attach(c, id) }
+func (f FlowOut[Out]) Attach(ctx context.Context, c *Client, id TaskID) (Task[Out], error) {
+	return f.flow.attach(ctx, c, id)
+}
 
 // FlowOnly is a [Flow] with neither input nor output.
 type FlowOnly struct{ flow Flow[None, None] }
@@ -154,7 +161,9 @@ func (f FlowOnly) Spawn(ctx context.Context, s Spawner, opts ...SpawnOption) (Ta
 }
 
 // Attach is as [Flow.Attach].
-func (f FlowOnly) Attach(c *Client, id TaskID) Task[None] { return f.flow.attach(c, id) }
+func (f FlowOnly) Attach(ctx context.Context, c *Client, id TaskID) (Task[None], error) {
+	return f.flow.attach(ctx, c, id)
+}
 
 func newFlow[In, Out any](name string, opts []FlowOption) Flow[In, Out] {
 	return Flow[In, Out]{

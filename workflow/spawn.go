@@ -58,14 +58,26 @@ func (f Flow[In, Out]) spawnMany(ctx context.Context, with Spawner, inputs []In,
 	}
 	tasks := make([]Task[Out], len(spawned))
 	for i, s := range spawned {
-		tasks[i] = f.attach(client, s.ID)
+		tasks[i] = f.task(client, s.ID)
 		tasks[i].Created = s.Created
 	}
 	return tasks, nil
 }
 
-func (f Flow[In, Out]) attach(c *Client, id TaskID) Task[Out] {
+func (f Flow[In, Out]) task(c *Client, id TaskID) Task[Out] {
 	return Task[Out]{ID: id, queue: f.spec.policy.queue, out: f.out, client: c}
+}
+
+func (f Flow[In, Out]) attach(ctx context.Context, c *Client, id TaskID) (Task[Out], error) {
+	t := f.task(c, id)
+	o, err := t.outcome(ctx)
+	switch {
+	case err != nil:
+		return Task[Out]{}, err
+	case o.Name != f.spec.name:
+		return Task[Out]{}, fmt.Errorf("%w: task %s runs %s, not %s", ErrOtherWorkflow, id, o.Name, f.spec.name)
+	}
+	return t, nil
 }
 
 // task returns what is spawned for one input.

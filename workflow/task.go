@@ -40,7 +40,7 @@ func (t Task[Out]) Result(ctx context.Context) (Out, error) {
 		case err != nil:
 			t.client.options.Logger.Warn("workflow: result not asked for, trying again", "task", t.ID.String(), "error", err)
 		case o == nil:
-			return zero, fmt.Errorf("%w: %s on queue %q", ErrNotFound, t.ID, t.queue)
+			return zero, t.notFound()
 		case o.State == store.Completed:
 			return t.out.decode(o.Result)
 		case o.State == store.Failed:
@@ -58,6 +58,54 @@ func (t Task[Out]) Result(ctx context.Context) (Out, error) {
 		}
 		poll.Stop()
 	}
+}
+
+// TaskState says where a task stands.
+type TaskState string
+
+// The states of a task. The last three are final.
+const (
+	TaskPending   TaskState = "pending"   // it may start, or go on, and no worker has taken it yet
+	TaskRunning   TaskState = "running"   // a worker has it
+	TaskSleeping  TaskState = "sleeping"  // it waits for a time, an event, a message or a child
+	TaskBlocked   TaskState = "blocked"   // the code and the records disagree; it is tried again later
+	TaskCompleted TaskState = "completed" // it has its result
+	TaskFailed    TaskState = "failed"
+	TaskCancelled TaskState = "cancelled"
+)
+
+// Final reports whether a task in this state has ended.
+func (s TaskState) Final() bool { return s == TaskCompleted || s == TaskFailed || s == TaskCancelled }
+
+// State returns where the task stands. It returns [ErrNotFound] when it does not exist.
+func (t Task[Out]) State(ctx context.Context) (TaskState, error) {
+	o, err := t.outcome(ctx)
+	if err != nil {
+		return "", err
+	}
+	return TaskState(o.State), nil
+}
+
+// outcome asks where the task stands.
+func (t Task[Out]) outcome(ctx context.Context) (o *store.Outcome, err error) {
+	if t.client == nil {
+		return nil, errNoClient
+	}
+	err = again(ctx, func() (err error) {
+		o, err = t.client.store.Look(ctx, t.queue, t.ID)
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("workflow: task %s: %w", t.ID, hint(err))
+	case o == nil:
+		return nil, t.notFound()
+	}
+	return o, nil
+}
+
+func (t Task[Out]) notFound() error {
+	return fmt.Errorf("%w: %s on queue %q", ErrNotFound, t.ID, t.queue)
 }
 
 var errNoClient = errors.New("workflow: a task spawned in a transaction has no client: use Attach after the commit")
@@ -89,7 +137,7 @@ func (t Task[Out]) Retry(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("workflow: task %s was not tried again: %w", t.ID, hint(err))
 	case !known:
-		return fmt.Errorf("%w: %s on queue %q", ErrNotFound, t.ID, t.queue)
+		return t.notFound()
 	}
 	return nil
 }

@@ -121,7 +121,7 @@ func TestStepErrorIsTheSameOnReplay(t *testing.T) {
 	r := newRig(t)
 	step := workflow.NewStep[string, string]("pay", workflow.Attempts(2), workflow.Backoff(time.Millisecond, time.Millisecond)).
 		KeyedBy(func(card string) string { return card })
-	again := workflow.NewEvent("again", func(string) string { return "" })
+	again := workflow.NewEvent("again", func(string) string { return "k" })
 	flow := workflow.NewFlow[string, string]("order")
 	seen := make(chan *workflow.StepError, 2)
 	r.work(workflow.WorkerOptions{Parked: -1},
@@ -130,7 +130,7 @@ func TestStepErrorIsTheSameOnReplay(t *testing.T) {
 			_, err := step.Do(ctx, card)
 			failure, _ := errors.AsType[*workflow.StepError](err)
 			seen <- failure
-			return again.Await(ctx, "", 0)
+			return again.Await(ctx, "k", 0)
 		}))
 	task := spawn(r, flow, "visa")
 	live := receive(r, "the error in the first pass", seen)

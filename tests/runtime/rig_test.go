@@ -107,6 +107,16 @@ func spawn[In, Out any](r *rig, f workflow.Flow[In, Out], in In, opts ...workflo
 	return task
 }
 
+// attach returns the task with the id, which must run the workflow.
+func attach[In, Out any](r *rig, f workflow.Flow[In, Out], id workflow.TaskID) workflow.Task[Out] {
+	r.Helper()
+	task, err := f.Attach(r.ctx, r.client, id)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return task
+}
+
 // result waits for the result of a task that must complete.
 func result[Out any](r *rig, task workflow.Task[Out]) Out {
 	r.Helper()

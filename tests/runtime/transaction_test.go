@@ -37,7 +37,7 @@ func TestTransactionSpawn(t *testing.T) {
 		}
 	}
 	committed := r.transaction(pgx.Tx.Commit, spawnIn)
-	if got := result(r, flow.Attach(r.client, committed)); got != "hello you" {
+	if got := result(r, attach(r, flow, committed)); got != "hello you" {
 		t.Errorf("result %q", got)
 	}
 	if rolledBack == committed {

@@ -88,7 +88,7 @@ func everyWayToWake(r *rig) {
 		}
 		return inTransaction
 	})
-	result(r, wake.Attach(r.client, inTransaction))
+	result(r, attach(r, wake, inTransaction))
 
 	// A task with a time to start, and the release of a run by a worker that stops.
 	idle()

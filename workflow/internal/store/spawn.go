@@ -47,6 +47,7 @@ const (
 
 // Outcome is where a task stands.
 type Outcome struct {
+	Name    string // of the workflow
 	State   State
 	Attempt int
 	Result  []byte

@@ -32,6 +32,9 @@ type Store interface {
 	// Watch returns where a task stands, and has its end notified if it has not ended. It returns nil for an unknown task.
 	Watch(ctx context.Context, queue string, task ID) (*Outcome, error)
 
+	// Look returns where a task stands. It returns nil for an unknown task.
+	Look(ctx context.Context, queue string, task ID) (*Outcome, error)
+
 	// Terminate cancels an open task at once. A task that has ended stays as it is.
 	Terminate(ctx context.Context, queue string, task ID) error
 

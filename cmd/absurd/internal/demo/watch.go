@@ -95,7 +95,11 @@ func (s *stage) await(ctx context.Context) <-chan outcome {
 	results := make(chan outcome, len(s.board.orders))
 	for _, p := range s.board.orders {
 		go func() {
-			shipment, err := orders.Fulfil.Attach(s.client, p.task).Result(ctx)
+			var shipment orders.Shipment
+			task, err := orders.Fulfil.Attach(ctx, s.client, p.task)
+			if err == nil {
+				shipment, err = task.Result(ctx)
+			}
 			results <- outcome{p, shipment, err, time.Now()}
 		}()
 	}

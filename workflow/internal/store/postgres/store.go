@@ -29,11 +29,20 @@ func (p *pooled) CreateQueue(ctx context.Context, name string) error {
 
 func (p *pooled) Watch(ctx context.Context, queue string, task store.ID) (*store.Outcome, error) {
 	rows, err := db.New().WatchTask(ctx, p.pool, db.WatchTaskParams{Queue: queue, Task: uuid(task)})
+	return outcome(rows, err)
+}
+
+func (p *pooled) Look(ctx context.Context, queue string, task store.ID) (*store.Outcome, error) {
+	rows, err := db.New().GetOutcome(ctx, p.pool, db.GetOutcomeParams{Queue: queue, Task: uuid(task)})
+	return outcome(rows, err)
+}
+
+func outcome(rows []db.Outcome, err error) (*store.Outcome, error) {
 	if err != nil || len(rows) == 0 {
 		return nil, db.Err(err)
 	}
 	r := rows[0]
-	return &store.Outcome{State: store.State(r.State), Attempt: int(r.Attempt), Result: r.Result, Failure: r.Failure}, nil
+	return &store.Outcome{Name: r.TaskName, State: store.State(r.State), Attempt: int(r.Attempt), Result: r.Result, Failure: r.Failure}, nil
 }
 
 func (p *pooled) Terminate(ctx context.Context, queue string, task store.ID) error {
