@@ -61,6 +61,10 @@ type Querier interface {
 	// FailRun fails a run claimed with ClaimTask, or a sleeping one; the next attempt is due at RetryAt (nil: by the retry
 	// strategy). ErrCancelled, ErrRunFailed.
 	FailRun(ctx context.Context, db DBTX, arg FailRunParams) error
+	// FindStep returns what became of a RecordStep whose transaction was committed without an answer: "recorded" with the outcome, "ok"
+	// where there is none and the run is still this worker's, "lost" or "cancelled". It waits for that transaction to end.
+	// ErrUnknownQueue.
+	FindStep(ctx context.Context, db DBTX, arg FindStepParams) (StepRecord, error)
 	// GetOutcome returns the state of a task (pending, running, sleeping, blocked, completed, failed or cancelled) and its result
 	// or failure: one row, or none for an unknown task.
 	GetOutcome(ctx context.Context, db DBTX, arg GetOutcomeParams) ([]Outcome, error)
@@ -92,6 +96,10 @@ type Querier interface {
 	PartitionWeekTag(ctx context.Context, db DBTX, ts time.Time) (string, error)
 	// PortableUUIDv7 makes a UUIDv7 of the current time.
 	PortableUUIDv7(ctx context.Context, db DBTX) (pgtype.UUID, error)
+	// RecordStep records the value of a step, as the last statement of the transaction that did its work. Answer is "ok"; "recorded"
+	// where there is an outcome already, which is returned; "lost" where the run is not this worker's under this token; or
+	// "cancelled". Roll back unless it is "ok". ErrUnknownQueue.
+	RecordStep(ctx context.Context, db DBTX, arg RecordStepParams) (StepRecord, error)
 	// RegisterWorker makes a worker whose lease ends in LeaseMs milliseconds, and returns its number. ErrInvalidOption when
 	// LeaseMs is not positive.
 	RegisterWorker(ctx context.Context, db DBTX, arg RegisterWorkerParams) (int64, error)

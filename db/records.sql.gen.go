@@ -5,9 +5,45 @@ package db
 
 import (
 	"context"
+	"encoding/json"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
 )
+
+const findStep = `-- name: FindStep :one
+select answer, outcome, recorded_at, state
+from absurd.find_step(p_queue => $1, p_worker => $2, p_task => $3, p_token => $4, p_name => $5)
+`
+
+type FindStepParams struct {
+	Queue  string
+	Worker int64
+	Task   pgtype.UUID
+	Token  int32
+	Name   string
+}
+
+// FindStep returns what became of a RecordStep whose transaction was committed without an answer: "recorded" with the outcome, "ok"
+// where there is none and the run is still this worker's, "lost" or "cancelled". It waits for that transaction to end.
+// ErrUnknownQueue.
+func (q *Queries) FindStep(ctx context.Context, db DBTX, arg FindStepParams) (StepRecord, error) {
+	row := db.QueryRow(ctx, findStep,
+		arg.Queue,
+		arg.Worker,
+		arg.Task,
+		arg.Token,
+		arg.Name,
+	)
+	var i StepRecord
+	err := row.Scan(
+		&i.Answer,
+		&i.Outcome,
+		&i.RecordedAt,
+		&i.State,
+	)
+	return i, err
+}
 
 const loadNamedRecords = `-- name: LoadNamedRecords :many
 select task_id, seq, checkpoint_name, kind, outcome, fingerprint, attempt, recorded_at, state
@@ -90,4 +126,45 @@ func (q *Queries) LoadRecords(ctx context.Context, db DBTX, arg LoadRecordsParam
 		return nil, err
 	}
 	return items, nil
+}
+
+const recordStep = `-- name: RecordStep :one
+select answer, outcome, recorded_at, state
+from absurd.record_step(p_queue => $1, p_worker => $2, p_task => $3, p_token => $4, p_name => $5, p_fingerprint => $6,
+       p_recorded_at => $7, p_state => $8)
+`
+
+type RecordStepParams struct {
+	Queue       string
+	Worker      int64
+	Task        pgtype.UUID
+	Token       int32
+	Name        string
+	Fingerprint int64
+	RecordedAt  time.Time
+	State       json.RawMessage
+}
+
+// RecordStep records the value of a step, as the last statement of the transaction that did its work. Answer is "ok"; "recorded"
+// where there is an outcome already, which is returned; "lost" where the run is not this worker's under this token; or
+// "cancelled". Roll back unless it is "ok". ErrUnknownQueue.
+func (q *Queries) RecordStep(ctx context.Context, db DBTX, arg RecordStepParams) (StepRecord, error) {
+	row := db.QueryRow(ctx, recordStep,
+		arg.Queue,
+		arg.Worker,
+		arg.Task,
+		arg.Token,
+		arg.Name,
+		arg.Fingerprint,
+		arg.RecordedAt,
+		arg.State,
+	)
+	var i StepRecord
+	err := row.Scan(
+		&i.Answer,
+		&i.Outcome,
+		&i.RecordedAt,
+		&i.State,
+	)
+	return i, err
 }

@@ -138,6 +138,13 @@ type SpawnedTask struct {
 	Created bool
 }
 
+type StepRecord struct {
+	Answer     string
+	Outcome    *string
+	RecordedAt *time.Time
+	State      json.RawMessage
+}
+
 type SweptWorker struct {
 	WorkerID int64
 	Requeued int32

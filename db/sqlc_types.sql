@@ -51,6 +51,11 @@ create or replace function absurd.retry_task_now(p_queue text, p_task uuid) retu
 create table swept_worker (worker_id bigint not null, requeued integer not null, poisoned integer not null);
 create or replace function absurd.sweep(p_limit integer) returns setof swept_worker language sql as '';
 
+create table step_record (answer text not null, outcome text, recorded_at timestamptz, state jsonb);
+create or replace function absurd.record_step(p_queue text, p_worker bigint, p_task uuid, p_token integer, p_name text, p_fingerprint bigint,
+  p_recorded_at timestamptz, p_state jsonb) returns setof step_record language sql as '';
+create or replace function absurd.find_step(p_queue text, p_worker bigint, p_task uuid, p_token integer, p_name text) returns setof step_record language sql as '';
+
 -- The contract's functions.
 
 create table uuid_time (uuidv7_timestamp timestamptz);

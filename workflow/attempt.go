@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/absurdgen/absurdgen/workflow/internal/replay"
+	"github.com/absurdgen/absurdgen/workflow/internal/store"
 )
 
 // attempted is how one attempt at a step ended.
@@ -17,19 +18,25 @@ type attempted struct {
 	elapsed time.Duration
 	output  []byte
 	err     error
+	tx      store.Recorded // of a step with a transaction of its own: its outcome is recorded already, or the run is not ours
 }
 
 // attemptStep runs the step's function once and hands in how it ended. When the attempt's time is over it has failed, also
 // if the function does not return: the pass takes the first answer for an attempt and drops a later one. The function keeps
 // its slot until it does return.
 func (p *pass) attemptStep(ctx context.Context, op *replay.Op, bound Binding, attempt int) {
-	wanted := ctx.Done() // until the attempt is given up
-	select {
-	case p.session.stepSlots <- struct{}{}:
-		defer func() { <-p.session.stepSlots }()
-	case <-ctx.Done():
+	wanted := ctx // until the attempt is given up
+	if bound.runTx != nil {
+		if !enter(wanted, p.session.txSlots) {
+			return
+		}
+		defer leave(p.session.txSlots)
+	}
+	if !enter(wanted, p.session.stepSlots) {
 		return
 	}
+	defer leave(p.session.stepSlots)
+	var ends decision
 	call := op.Arg.(*stepCall)
 	info := StepInfo{
 		Task:       p.claimed.Task,
@@ -45,7 +52,9 @@ func (p *pass) attemptStep(ctx context.Context, op *replay.Op, bound Binding, at
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, over)
 		defer cancel()
 		giveUp := time.AfterFunc(limit+stepGrace, func() {
-			p.handIn(wanted, attempted{op: op, attempt: attempt, elapsed: limit, err: over})
+			if ends.giveUp() {
+				p.handIn(wanted, attempted{op: op, attempt: attempt, elapsed: limit, err: over})
+			}
 		})
 		defer giveUp.Stop()
 	}
@@ -66,16 +75,32 @@ func (p *pass) attemptStep(ctx context.Context, op *replay.Op, bound Binding, at
 		end.elapsed = time.Since(began)
 		p.handIn(wanted, end)
 	}()
-	end.output, end.err = bound.runStep(ctx, call.input)
+	if bound.runTx != nil {
+		end.tx, end.err = p.transact(ctx, wanted, op, bound, &ends)
+	} else {
+		end.output, end.err = bound.runStep(ctx, call.input)
+	}
 	returned = true
 }
 
+// enter takes a slot, unless ctx ends first.
+func enter(ctx context.Context, slots chan<- struct{}) bool {
+	select {
+	case slots <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func leave(slots <-chan struct{}) { <-slots }
+
 // handIn gives the pass the end of an attempt, unless the attempt is given up by now: a parked pass takes nothing, and what was
 // given up must not hold its slot until that goes on.
-func (p *pass) handIn(wanted <-chan struct{}, a attempted) {
+func (p *pass) handIn(wanted context.Context, a attempted) {
 	select {
 	case p.results <- a:
-	case <-wanted:
+	case <-wanted.Done():
 	}
 }
 

@@ -162,6 +162,7 @@ func (p *pass) await(now time.Time, stopping bool) bool {
 	case a := <-p.results:
 		p.take(a)
 		p.takeMore()
+		return !p.over
 	case c := <-p.answer:
 		return p.accepted(c)
 	case <-due:
@@ -175,7 +176,7 @@ func (p *pass) await(now time.Time, stopping bool) bool {
 
 // takeMore takes the attempts that ended meanwhile, so that they share a commit.
 func (p *pass) takeMore() {
-	for {
+	for !p.over {
 		select {
 		case a := <-p.results:
 			p.take(a)
@@ -318,6 +319,10 @@ func (p *pass) take(a attempted) {
 	}
 	r.cancel()
 	delete(p.running, a.op)
+	if a.tx.Answer != "" && a.tx.Answer != store.OK {
+		p.refused(a.tx.Answer)
+		return
+	}
 	now := p.session.clock.now()
 	bound := p.bound(a.op)
 	again := a.err != nil && a.attempt < bound.step.policy.attempts && !isPermanent(a.err)
@@ -326,7 +331,12 @@ func (p *pass) take(a attempted) {
 		hook(info, StepResult{Elapsed: a.elapsed, Err: a.err, Final: !again})
 	}
 	rec := replay.Record{Name: a.op.Name, Kind: replay.Step, Outcome: replay.Value, Fingerprint: a.op.Fingerprint, Time: now, State: a.output}
-	if a.err == nil {
+	switch {
+	case a.tx.Outcome != nil: // recorded already
+		p.ran++
+		p.replay.Resolve(a.op, a.tx.Outcome.Outcome, a.tx.Outcome.State, a.tx.Outcome.Time)
+		return
+	case a.err == nil:
 		p.ran++
 		p.settle(a.op, rec)
 		return

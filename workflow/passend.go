@@ -123,12 +123,19 @@ func (p *pass) accepted(c committed) bool {
 		p.unstorable(c.err)
 	case c.answer == store.OK:
 		return true
-	case c.answer == store.Gone:
-		p.ended(PassCancelled)
 	default:
-		p.ended(PassLost)
+		p.refused(c.answer)
 	}
 	return false
+}
+
+// refused ends a pass whose run is not its own any more.
+func (p *pass) refused(answer store.Answer) {
+	if answer == store.Gone {
+		p.ended(PassCancelled)
+	} else {
+		p.ended(PassLost)
+	}
 }
 
 // end commits the last unit of the pass.

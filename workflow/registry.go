@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/absurdgen/absurdgen/workflow/internal/replay"
 )
 
@@ -17,6 +19,7 @@ const ABI1OrRunGoGenerate = true
 type Binding struct {
 	step    *stepSpec
 	runStep func(ctx context.Context, input []byte) ([]byte, error)
+	runTx   func(ctx context.Context, tx pgx.Tx, input []byte) ([]byte, error) // instead of runStep
 
 	flow    *flowSpec
 	runFlow func(b *replay.Branch, info *passInfo, input []byte) ([]byte, error)
@@ -70,6 +73,16 @@ func (r *Registry) queues() []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// transacts returns the name of a registered step with a transaction of its own; empty: there is none.
+func (r *Registry) transacts() string {
+	for name, b := range r.steps {
+		if b.runTx != nil {
+			return name
+		}
+	}
+	return ""
 }
 
 // flowNames returns the names of the registered workflows, sorted.

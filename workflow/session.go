@@ -23,6 +23,7 @@ type session struct {
 
 	passSlots chan struct{}
 	stepSlots chan struct{}
+	txSlots   chan struct{} // of steps with a transaction of their own
 	passes    sync.WaitGroup
 	parked    *parked
 

@@ -204,18 +204,22 @@ func (s Step[In, Out]) start(ctx Context, in In, inline *Binding) *Future[Out] {
 // bind closes over the codecs: the worker sees bytes.
 func (s Step[In, Out]) bind(f func(context.Context, In) (Out, error)) Binding {
 	return Binding{step: s.spec, runStep: func(ctx context.Context, input []byte) ([]byte, error) {
-		in, err := s.in.decode(input)
-		if err != nil {
-			return nil, Permanent(err)
-		}
-		out, err := f(ctx, in)
-		if err != nil {
-			return nil, err
-		}
-		data, err := s.out.encode(out)
-		if err != nil {
-			return nil, Permanent(fmt.Errorf("%w (the step has run; its result cannot be recorded)", err))
-		}
-		return data, nil
+		return s.run(input, func(in In) (Out, error) { return f(ctx, in) })
 	}}
+}
+
+func (s Step[In, Out]) run(input []byte, f func(In) (Out, error)) ([]byte, error) {
+	in, err := s.in.decode(input)
+	if err != nil {
+		return nil, Permanent(err)
+	}
+	out, err := f(in)
+	if err != nil {
+		return nil, err
+	}
+	data, err := s.out.encode(out)
+	if err != nil {
+		return nil, Permanent(fmt.Errorf("%w (the step has run; its result cannot be recorded)", err))
+	}
+	return data, nil
 }

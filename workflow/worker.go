@@ -100,6 +100,10 @@ func NewWorker(c *Client, r *Registry, o WorkerOptions) (*Worker, error) {
 	if o.Lease < minLease {
 		return nil, fmt.Errorf("workflow: a lease of %v is too short: give it at least %v", o.Lease, minLease)
 	}
+	if step := r.transacts(); step != "" && c.store.Transactions() < 1 {
+		return nil, fmt.Errorf("workflow: step %s has a transaction (BindTx), and must leave a connection to others: set pool_max_conns of"+
+			" the client's pool to 2 at least; without a database, bind a fake of the step with Bind", step)
+	}
 	return &Worker{client: c, registry: r, options: o}, nil
 }
 
@@ -162,6 +166,7 @@ func (w *Worker) session(ctx context.Context, workers store.Workers) (lost bool,
 		id: id, lease: o.Lease, workers: workers,
 		passSlots: make(chan struct{}, o.Passes),
 		stepSlots: make(chan struct{}, o.Steps),
+		txSlots:   make(chan struct{}, w.client.store.Transactions()),
 		parked:    newParked(o.Parked),
 		stop:      ctx.Done(),
 	}

@@ -33,21 +33,57 @@ func TestKill(t *testing.T) {
 	}
 	r.newEffects()
 
+	tasks := make([]workflow.Task[[]int64], chains)
+	spawnAll := func() {
+		for n := range tasks {
+			tasks[n] = spawn(r, chain, n)
+		}
+	}
+	r.killWorkers(processes, kills, chains*chainLength, spawnAll, `select count(distinct key) from public.effects`, soak)
+	repeated := r.checkChains(tasks)
+	t.Logf("%d chains, %d kills: %d effects were repeated under their keys", chains, kills, repeated)
+	r.nothingLeft()
+}
+
+// TestKillTx kills worker processes while steps book in transactions of their own: each entry is there exactly once.
+func TestKillTx(t *testing.T) {
+	t.Parallel()
+	soak := os.Getenv("ABSURD_SOAK") == "1"
+	ledgers, kills, database := 40, 3, pgtest.Database
+	if soak {
+		ledgers, kills, database = 500, 20, pgtest.Private
+	}
+	pool, dsn := database(t)
+	r := rigOn(t, pool, dsn, workflow.ClientOptions{})
+	if soak {
+		r.ctx = t.Context()
+	}
+	r.exec(ledgerTable)
+	tasks := make([]workflow.Task[[]int64], ledgers)
+	spawnAll := func() {
+		for n := range tasks {
+			tasks[n] = spawn(r, ledger, n)
+		}
+	}
+	r.killWorkers(3, kills, ledgers*chainLength, spawnAll, `select count(*) from public.ledger`, soak)
+	r.checkLedger(tasks)
+	r.nothingLeft()
+}
+
+// killWorkers has worker processes do what start spawns, and kills as many of them, one after the other, spread over the time until
+// progress, a query, answers steps. Then it stops the others. crash has the server crash half-way.
+func (r *rig) killWorkers(processes, kills, steps int, start func(), progress string, crash bool) {
+	r.Helper()
 	options := processOptions{Lease: time.Second, Passes: 8}
 	var running []*process
 	for range processes {
 		running = append(running, r.startProcess(options))
 	}
-	var tasks []workflow.Task[[]int64]
-	for n := range chains {
-		tasks = append(tasks, spawn(r, chain, n))
-	}
-
-	steps := chains * chainLength
+	start()
 	for n := range kills {
 		// After about the n-th part of all work, at no particular moment.
 		after := (n*steps + rand.IntN(steps)) / (kills + 1)
-		r.eventually("steps run", func() bool { return one[int](r, `select count(distinct key) from public.effects`) > after })
+		r.eventually("steps run", func() bool { return one[int](r, progress) > after })
 		victim := -1
 		r.eventually("a process runs steps", func() bool {
 			victim = slices.IndexFunc(running, func(p *process) bool { return one[int](r, heldBy, p.name) > 0 })
@@ -55,25 +91,24 @@ func TestKill(t *testing.T) {
 		})
 		running[victim].kill()
 		if one[int](r, heldBy, running[victim].name) == 0 {
-			t.Error("the process held no run when it was killed: this kill shows nothing")
+			r.Error("the process held no run when it was killed: this kill shows nothing")
 		}
 		// The new one comes last, so that the next victim is one of those that have worked for a while.
 		running = append(slices.Delete(running, victim, victim+1), r.startProcess(options))
-		if soak && n == kills/2 {
+		if crash && n == kills/2 {
 			r.crashServer()
 		}
 	}
-
-	repeated := r.checkChains(tasks)
-	t.Logf("%d chains, %d kills: %d effects were repeated under their keys", chains, kills, repeated)
+	r.eventually("all steps are done", func() bool {
+		return one[int](r, `select count(*) from absurd.tasks where state not in ('c', 'f', 'x')`) == 0
+	})
 	for _, p := range running {
 		p.stop()
 	}
 	r.eventually("the killed workers are swept", func() bool {
-		_, err := pool.Exec(r.ctx, `select absurd.sweep(100)`)
+		_, err := r.pool.Exec(r.ctx, `select absurd.sweep(100)`)
 		return err == nil && one[int](r, `select count(*) from absurd.workers`) == 0
 	})
-	r.nothingLeft()
 }
 
 const heldBy = `select count(*) from absurd.tasks t join absurd.workers w using (worker_id) where w.worker_name = $1 and t.state = 'r'`

@@ -2,7 +2,10 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/absurdgen/absurdgen/workflow/internal/replay"
 )
@@ -86,6 +89,21 @@ type Named struct {
 	Name string
 }
 
+// Held names a run by the claim that its worker holds it under.
+type Held struct {
+	Task  ID
+	Token int32
+}
+
+// Recorded is what became of a step's record: the answer as to a unit, and the outcome that is recorded, if one is.
+type Recorded struct {
+	Answer  Answer
+	Outcome *replay.Record
+}
+
+// ErrUnknownCommit is what Transact returns when the connection was lost while the transaction committed.
+var ErrUnknownCommit = errors.New("the connection was lost while the transaction was committed")
+
 // Engine is the store of one queue as a worker sees it.
 type Engine interface {
 	// Claim takes up to limit runs. done are claim numbers whose runs have all ended.
@@ -104,6 +122,15 @@ type Engine interface {
 	// Commit writes the units in one transaction and answers for each. After an error it is not known whether it took
 	// effect: send the same units again with resend set.
 	Commit(ctx context.Context, units []*Unit, resend bool) ([]Answer, error)
+
+	// Transact runs work in a transaction of its own and records the value it returns as the transaction's last statement: both are
+	// there, or neither. The outcome of the answer is what is recorded: another one where somebody came first, and then the
+	// transaction was rolled back. A failure of work is returned as it is. After ErrUnknownCommit ask FindStep.
+	Transact(ctx context.Context, run Held, work func(pgx.Tx) (replay.Record, error)) (Recorded, error)
+
+	// FindStep returns what is recorded for the step of rec, when no transaction that records it is on its way any more. OK without
+	// an outcome: nothing.
+	FindStep(ctx context.Context, run Held, rec replay.Record) (Recorded, error)
 
 	// NextDue returns when the queue's earliest timer is due; the zero time when there is none.
 	NextDue(ctx context.Context) (time.Time, error)

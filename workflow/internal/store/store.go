@@ -45,6 +45,9 @@ type Store interface {
 	// more to come. A notification is [ReadyNotice] or [EndedNotice].
 	Listen(ctx context.Context, listening func(), heard func(notice string)) error
 
+	// Transactions returns how many steps may have a transaction at once. 0: none, as where there are no transactions.
+	Transactions() int
+
 	// Open returns what a worker on the given number of queues works with.
 	Open(ctx context.Context, queues int) (Workers, error)
 }

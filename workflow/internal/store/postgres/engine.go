@@ -17,6 +17,7 @@ import (
 // engine is one queue as a worker that has joined it sees it.
 type engine struct {
 	pool    *pgxpool.Pool
+	client  *pgxpool.Pool
 	worker  int64
 	queue   string
 	names   map[int32]string

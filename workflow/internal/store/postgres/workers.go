@@ -11,7 +11,10 @@ import (
 )
 
 // workers is a worker's own connections, so that nothing else in the process can take those that renew its lease.
-type workers struct{ pool *pgxpool.Pool }
+type workers struct {
+	pool   *pgxpool.Pool
+	client *pgxpool.Pool // for the transactions of steps
+}
 
 // Each queue claims on one connection and flushes on up to two; the lease and the sweep have one each.
 const (
@@ -27,7 +30,7 @@ func (p *pooled) Open(ctx context.Context, queues int) (store.Workers, error) {
 	if err != nil {
 		return nil, err
 	}
-	return workers{pool}, nil
+	return workers{pool, p.pool}, nil
 }
 
 func (w workers) Close() { w.pool.Close() }
@@ -66,7 +69,7 @@ func (w workers) Join(ctx context.Context, worker int64, queue string, names []s
 	if err != nil {
 		return nil, db.Err(err)
 	}
-	e := &engine{pool: w.pool, worker: worker, queue: queue, names: make(map[int32]string, len(rows))}
+	e := &engine{pool: w.pool, client: w.client, worker: worker, queue: queue, names: make(map[int32]string, len(rows))}
 	for _, r := range rows {
 		e.names[r.NameNo] = r.TaskName
 		e.nameNos = append(e.nameNos, r.NameNo)
