@@ -3,6 +3,9 @@ package engine
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -50,9 +53,28 @@ func readStatus(t *testing.T, pool *pgxpool.Pool) db.Status {
 	return status
 }
 
+// lastMigration returns the name of the last migration, and a script that undoes it: it drops the functions that the migration makes.
+func lastMigration(t *testing.T) (name, undo string) {
+	t.Helper()
+	files, err := filepath.Glob("../../db/migrations/*.sql")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d migrations, %v", len(files), err)
+	}
+	last := files[len(files)-1]
+	text, err := os.ReadFile(last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, made := range regexp.MustCompile(`(?m)^create function (absurd\.\w+)`).FindAllStringSubmatch(string(text), -1) {
+		undo += "drop function " + made[1] + "; "
+	}
+	return strings.TrimSuffix(filepath.Base(last), ".sql"), undo + `delete from absurd.migrations where version = (select max(version) from absurd.migrations)`
+}
+
 func TestStatusOfEveryState(t *testing.T) {
 	t.Parallel()
 	const installed = "installed"
+	last, undo := lastMigration(t)
 	tests := []struct {
 		name, setup string
 		state       db.State
@@ -66,9 +88,7 @@ func TestStatusOfEveryState(t *testing.T) {
 			state: db.StateForeign, sentinel: db.ErrForeignSchema, text: "absurd.migrations"},
 		{name: "foreign function", setup: `create schema absurd; create function absurd.f() returns int language sql as 'select 1'`,
 			state: db.StateForeign, sentinel: db.ErrForeignSchema},
-		{name: "last migration missing", setup: installed + `;
-			drop function absurd.sweep(integer); delete from absurd.migrations where version = (select max(version) from absurd.migrations)`,
-			state: db.StateTooOld, sentinel: db.ErrSchemaTooOld, text: "_sweep", installs: true},
+		{name: "last migration missing", setup: installed + "; " + undo, state: db.StateTooOld, sentinel: db.ErrSchemaTooOld, text: last, installs: true},
 		{name: "newer", setup: installed + `; insert into absurd.migrations values (9000, 'future', 'x')`,
 			state: db.StateTooNew, sentinel: db.ErrSchemaTooNew, text: "version 9000"},
 		{name: "changed", setup: installed + `; update absurd.migrations set checksum = 'x' where version = 1`,
@@ -170,7 +190,8 @@ func TestPlan(t *testing.T) {
 				t.Fatalf("a script applied twice: %v", err)
 			}
 
-			exec(t, pool, `drop function absurd.sweep(integer); delete from absurd.migrations where version = (select max(version) from absurd.migrations)`)
+			_, undo := lastMigration(t)
+			exec(t, pool, undo)
 			rest, err := db.Plan(t.Context(), pool)
 			if err != nil || strings.Contains(rest, "0001_schema") {
 				t.Fatalf("plan for an old database (%v):\n%s", err, rest)
