@@ -1,0 +1,131 @@
+package memory
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/absurdgen/absurdgen/workflow/internal/replay"
+	"github.com/absurdgen/absurdgen/workflow/internal/store"
+)
+
+// Commit writes the units whose runs the worker holds, and says of the others why it does not.
+func (e *engine) Commit(_ context.Context, units []*store.Unit, resend bool) ([]store.Answer, error) {
+	now, leave := e.enter()
+	defer leave()
+	for _, u := range units {
+		if err := checkUnit(u); err != nil {
+			return nil, err
+		}
+	}
+	_, lost := e.alive(e.worker, now)
+	answers := make([]store.Answer, len(units))
+	for i, u := range units {
+		t := e.q.tasks[u.Task]
+		switch {
+		case t == nil || t.token != u.Token:
+			answers[i] = store.Lost
+		case t.state == store.Running && t.worker == e.worker && lost == nil:
+			answers[i] = store.OK
+			e.commit(t, u, now)
+		case t.state == store.Running:
+			answers[i] = store.Lost
+		case t.state == store.Cancelled:
+			answers[i] = store.Gone
+		case resend && u.Action != store.Record:
+			answers[i] = store.OK // nobody else had this token
+		default:
+			answers[i] = store.Lost
+		}
+	}
+	return answers, nil
+}
+
+func checkUnit(u *store.Unit) error {
+	if err := checkJSON(u.Payload); err != nil {
+		return err
+	}
+	for _, r := range u.Records {
+		if err := checkJSON(r.State); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *engine) commit(t *task, u *store.Unit, now time.Time) {
+	for _, r := range u.Records {
+		r.Time = micros(r.Time)
+		if r.Time.IsZero() {
+			r.Time = now
+		}
+		t.write(r)
+	}
+	t.removeFailures(u.Removed)
+	if u.Action == store.Record {
+		return
+	}
+	t.worker, t.failure = 0, nil
+	until := micros(u.Due)
+	switch u.Action {
+	case store.Complete:
+		e.end(t, store.Completed, u.Payload, nil)
+		return
+	case store.Fail:
+		e.end(t, store.Failed, nil, u.Payload)
+		return
+	case store.Release:
+		t.state = store.Pending
+		e.notifyReady(e.q)
+		return
+	case store.Suspend:
+		t.lostLeases = 0 // it has not killed its worker
+		until = t.sleep(u.Waits, until, now)
+	case store.Retry:
+		t.lostLeases = 0
+		t.attempt++
+		t.waits = nil
+	case store.Block:
+		t.failure = u.Payload
+	}
+	t.available = until
+	switch {
+	case u.Action != store.Suspend && until.IsZero() || due(until, now):
+		t.state, t.available = store.Pending, now
+		e.notifyReady(e.q)
+	case u.Action == store.Block:
+		t.state = store.Blocked
+	default:
+		t.state = store.Sleeping
+	}
+}
+
+// sleep puts the waits in place of those before, and returns when the task should wake: at until or its first timeout, or now
+// where an outcome is there already.
+func (t *task) sleep(waits []store.Wait, until, now time.Time) time.Time {
+	before := t.waits
+	t.waits = nil
+	met := false
+	for _, w := range waits {
+		w.Timeout = micros(w.Timeout)
+		until = earlier(until, w.Timeout)
+		payload, emitted := t.queue.events[w.Event]
+		emitted = emitted && w.Kind == replay.Event
+		stored := slices.Contains(before, w) // then it was looked at, and not met
+		if emitted && !stored {
+			t.write(outcome(w, replay.Value, now, payload))
+		}
+		if i := t.find(w.Name); !stored && i >= 0 && t.records[i].Outcome != replay.Pending {
+			met = true
+			continue
+		}
+		t.waits = append(t.waits, w)
+	}
+	if met {
+		until = now
+	}
+	if due(until, now) {
+		t.timeOutWaits(now)
+	}
+	return until
+}

@@ -1,0 +1,337 @@
+package memory
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/absurdgen/absurdgen/workflow/internal/replay"
+	"github.com/absurdgen/absurdgen/workflow/internal/store"
+)
+
+// Store is a store in memory. It is safe for concurrent use.
+type Store struct {
+	clock func() time.Time
+
+	mu        sync.Mutex
+	queues    map[string]*queue
+	workers   map[int64]*worker
+	listeners map[*listener]struct{}
+	made      uint64 // tasks so far
+	lastID    int64  // of a worker or a claim
+}
+
+type queue struct {
+	name      string
+	tasks     map[store.ID]*task
+	open      []*task // those that have not ended
+	events    map[string][]byte
+	keys      map[key]owner
+	deadlines []deadline
+}
+
+// key is an idempotency key; owner is the task that has it.
+type key struct{ task, key string }
+type owner struct {
+	id          store.ID
+	fingerprint int64
+}
+
+// deadline is a moment at which the cancellation policy of a task must be looked at. It may be early, or too late to matter.
+type deadline struct {
+	at   time.Time
+	task *task
+}
+
+// New returns an empty store. clock is the engine's clock; the store keeps microseconds of it.
+func New(clock func() time.Time) *Store {
+	return &Store{
+		clock: clock, queues: make(map[string]*queue), workers: make(map[int64]*worker), listeners: make(map[*listener]struct{}),
+	}
+}
+
+// enter locks the store and returns the time at which everything in the call happens.
+func (s *Store) enter() (now time.Time, leave func()) {
+	s.mu.Lock()
+	return micros(s.clock()), s.mu.Unlock
+}
+
+// micros is the precision in which a database keeps times.
+func micros(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.UTC().Truncate(time.Microsecond)
+}
+
+func (s *Store) queue(name string) (*queue, error) {
+	if q := s.queues[name]; q != nil {
+		return q, nil
+	}
+	return nil, refuse("AB004", "queue %q does not exist: create it first", name)
+}
+
+// CreateQueue creates a queue, unless it is there.
+func (s *Store) CreateQueue(_ context.Context, name string) error {
+	_, leave := s.enter()
+	defer leave()
+	if name == "" || len(name) > 57 {
+		return refuse("P0001", "queue name %q: 1 to 57 bytes are allowed", name)
+	}
+	if s.queues[name] == nil {
+		s.queues[name] = &queue{name: name, tasks: make(map[store.ID]*task), events: make(map[string][]byte), keys: make(map[key]owner)}
+	}
+	return nil
+}
+
+// Spawn makes tasks, all of them or none.
+func (s *Store) Spawn(_ context.Context, queue string, tasks []store.Spawn) ([]store.Spawned, error) {
+	now, leave := s.enter()
+	defer leave()
+	q, err := s.queue(queue)
+	if err != nil {
+		return nil, err
+	}
+	for i := range tasks {
+		if err := check(&tasks[i]); err != nil {
+			return nil, err
+		}
+	}
+	spawned := make([]store.Spawned, len(tasks))
+	fresh := make(map[key]owner) // keys that come with this call
+	for i := range tasks {
+		t := &tasks[i]
+		spawned[i] = store.Spawned{ID: s.newID(now.Add(time.Duration(i) * time.Microsecond)), Created: true}
+		if t.Options.IdempotencyKey == "" {
+			continue
+		}
+		k, mine := key{t.Name, t.Options.IdempotencyKey}, owner{spawned[i].ID, t.Options.Fingerprint}
+		has, taken := q.keys[k]
+		if !taken {
+			has, taken = fresh[k]
+		}
+		switch {
+		case !taken:
+			fresh[k] = mine
+		case has.fingerprint != 0 && mine.fingerprint != 0 && has.fingerprint != mine.fingerprint:
+			return nil, refuse("AB007", "task %q (row %d): idempotency key %q was used with another input", t.Name, i+1, k.key)
+		default:
+			spawned[i] = store.Spawned{ID: has.id}
+		}
+	}
+	for k, o := range fresh {
+		q.keys[k] = o
+	}
+	for i := range tasks {
+		if spawned[i].Created {
+			q.add(spawned[i].ID, &tasks[i], now)
+		}
+	}
+	s.notifyReady(q)
+	return spawned, nil
+}
+
+func check(t *store.Spawn) error {
+	o := &t.Options
+	if err := checkName("task", t.Name); err != nil {
+		return err
+	}
+	if err := checkJSON(t.Params); err != nil {
+		return err
+	}
+	switch {
+	case o.Priority < -100 || o.Priority > 100:
+		return refuse("AB005", "task %q: option priority must be a whole number from -100 to 100", t.Name)
+	case len(o.IdempotencyKey) > 1000:
+		return refuse("AB005", "task %q: option idempotency_key must be a text of 1 to 1000 bytes", t.Name)
+	case seconds(o.MaxDelay) > tenYears || seconds(o.MaxDuration) > tenYears:
+		return refuse("AB005", "task %q: option cancellation must be a number of seconds up to ten years", t.Name)
+	}
+	return nil
+}
+
+// tenYears is the longest that a policy or a delay may be.
+const tenYears = 10 * 365 * 24 * time.Hour
+
+// seconds rounds up to whole ones.
+func seconds(d time.Duration) time.Duration { return (d + time.Second - 1).Truncate(time.Second) }
+
+func (q *queue) add(id store.ID, spawn *store.Spawn, now time.Time) {
+	o := &spawn.Options
+	t := &task{
+		id: id, queue: q, name: spawn.Name, params: orNull(spawn.Params), headers: headersJSON(o.Headers), priority: o.Priority,
+		maxDelay: seconds(o.MaxDelay), maxDuration: seconds(o.MaxDuration), attempt: 1,
+		enqueued: now, available: now, state: store.Pending,
+	}
+	if o.StartAt != nil {
+		latest := now.AddDate(10, 0, 0)
+		t.available = micros(*o.StartAt)
+		if t.available.After(latest) {
+			t.available = latest
+		}
+		if t.available.After(now) {
+			t.state = store.Sleeping
+		} else {
+			t.available = now
+		}
+	}
+	q.tasks[id] = t
+	q.open = append(q.open, t)
+	q.arm(t, now)
+}
+
+// newID makes a UUID of version 7. What is random in others is a counter here, so that the same calls make the same ids.
+func (s *Store) newID(now time.Time) store.ID {
+	s.made++
+	var id store.ID
+	us := uint64(now.UnixMicro())
+	binary.BigEndian.PutUint64(id[:8], us/1000<<16|0x7000|us%1000*4)
+	binary.BigEndian.PutUint64(id[8:], s.made|1<<63)
+	return id
+}
+
+// Emit makes an event known and wakes the tasks that wait for it.
+func (s *Store) Emit(_ context.Context, queue, name string, payload []byte) error {
+	now, leave := s.enter()
+	defer leave()
+	q, err := s.queue(queue)
+	if err != nil {
+		return err
+	}
+	if err := checkName("event", name); err != nil {
+		return err
+	}
+	if err := checkJSON(payload); err != nil {
+		return err
+	}
+	if _, known := q.events[name]; known {
+		return nil
+	}
+	payload = orNull(payload)
+	q.events[name] = payload
+	woken := false
+	for _, t := range q.open {
+		met := false
+		t.waits = slices.DeleteFunc(t.waits, func(w store.Wait) bool {
+			if w.Kind != replay.Event || w.Event != name {
+				return false
+			}
+			t.write(outcome(w, replay.Value, now, payload))
+			met = true
+			return true
+		})
+		if met && t.state == store.Sleeping {
+			t.makePending(now)
+			woken = true
+		}
+	}
+	if woken {
+		s.notifyReady(q)
+	}
+	return nil
+}
+
+// outcome is the record of how a wait ended.
+func outcome(w store.Wait, how replay.Outcome, now time.Time, payload []byte) replay.Record {
+	return replay.Record{Name: w.Name, Kind: w.Kind, Outcome: how, Time: now, State: payload}
+}
+
+// Watch returns where a task stands; nil for an unknown one.
+func (s *Store) Watch(_ context.Context, queue string, id store.ID) (*store.Outcome, error) {
+	_, leave := s.enter()
+	defer leave()
+	q, err := s.queue(queue)
+	if err != nil {
+		return nil, err
+	}
+	t := q.tasks[id]
+	if t == nil {
+		return nil, nil
+	}
+	t.watched = t.watched || !t.ended()
+	return t.outcome(), nil
+}
+
+// Look returns where a task stands; nil for an unknown one.
+func (s *Store) Look(_ context.Context, queue string, id store.ID) (*store.Outcome, error) {
+	_, leave := s.enter()
+	defer leave()
+	q, err := s.queue(queue)
+	if err != nil || q.tasks[id] == nil {
+		return nil, err
+	}
+	return q.tasks[id].outcome(), nil
+}
+
+func (t *task) outcome() *store.Outcome {
+	return &store.Outcome{Name: t.name, State: t.state, Attempt: t.attempt, Result: t.result, Failure: t.failure}
+}
+
+// Terminate cancels an open task at once.
+func (s *Store) Terminate(_ context.Context, queue string, id store.ID) error {
+	_, leave := s.enter()
+	defer leave()
+	q := s.queues[queue]
+	if q == nil {
+		return refuse("42P01", "queue %q does not exist", queue)
+	}
+	t := q.tasks[id]
+	if t == nil {
+		return refuse("P0001", "task %x not found in queue %q", id, queue)
+	}
+	if !t.ended() {
+		s.cancel(t)
+	}
+	return nil
+}
+
+// Retry gives a failed task another attempt.
+func (s *Store) Retry(_ context.Context, queue string, id store.ID) (known bool, err error) {
+	now, leave := s.enter()
+	defer leave()
+	q, err := s.queue(queue)
+	if err != nil {
+		return false, err
+	}
+	t := q.tasks[id]
+	if t == nil {
+		return false, nil
+	}
+	if t.state != store.Failed {
+		return false, refuse("P0001", "task %x of queue %q has not failed: only a failed task can be tried again", id, queue)
+	}
+	t.revive(now)
+	s.notifyReady(q)
+	return true, nil
+}
+
+// Records returns the records of a task in the order of recording; nil for an unknown one.
+func (s *Store) Records(queue string, id store.ID) []replay.Record {
+	_, leave := s.enter()
+	defer leave()
+	if q := s.queues[queue]; q != nil && q.tasks[id] != nil {
+		return slices.Clone(q.tasks[id].records)
+	}
+	return nil
+}
+
+// EndLeases ends the leases of all workers, as if none had been heard of for long, and has them look.
+func (s *Store) EndLeases() {
+	now, leave := s.enter()
+	defer leave()
+	for _, w := range s.workers {
+		w.lease = earlier(w.lease, now)
+	}
+	for _, q := range s.queues {
+		s.notify(store.ReadyNotice(q.name))
+	}
+}
+
+func (id taskID) String() string {
+	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
+}
+
+type taskID store.ID

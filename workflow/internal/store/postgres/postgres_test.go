@@ -1,0 +1,88 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/absurdgen/absurdgen/db"
+	"github.com/absurdgen/absurdgen/db/embedded"
+	"github.com/absurdgen/absurdgen/workflow/internal/store/postgres"
+	"github.com/absurdgen/absurdgen/workflow/internal/store/storetest"
+)
+
+func TestPostgres(t *testing.T) { storetest.Run(t, newBeds(t)) }
+
+// TestOneTruth runs random sequences of operations here and in memory, and compares every answer. ABSURD_SOAK=1 runs many more.
+func TestOneTruth(t *testing.T) {
+	postgres := newBeds(t)
+	sequences := 40
+	if os.Getenv("ABSURD_SOAK") == "1" {
+		sequences = 3000
+	}
+	for seed := range uint64(sequences) {
+		storetest.Compare(t, seed, 60, postgres, storetest.Memory)
+	}
+}
+
+// newBeds returns what makes beds on a database of the test's own. Each has its own queue, and the clock of the engine is its.
+func newBeds(t *testing.T) storetest.Maker {
+	t.Helper()
+	server, err := embedded.Open(t.Context(), embedded.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	dsn, err := embedded.CreateDatabase(t.Context(), server.DSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := embedded.DropDatabase(context.Background(), dsn); err != nil {
+			t.Error(err)
+		}
+	})
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var clock atomic.Pointer[storetest.Clock]
+	clock.Store(storetest.NewClock())
+	config.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
+		_, err := conn.Exec(ctx, "select set_config('absurd.fake_now', $1, false)", clock.Load().Now().Format(time.RFC3339Nano))
+		return err == nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	if err := db.Install(t.Context(), pool); err != nil {
+		t.Fatal(err)
+	}
+	queues := 0
+	return func(t testing.TB) storetest.Bed {
+		t.Helper()
+		clock.Store(storetest.NewClock())
+		queues++
+		bed := storetest.Bed{Store: postgres.New(pool, config.ConnConfig), Clock: clock.Load(), Queue: fmt.Sprint("queue", queues)}
+		// What the last sequence has left is swept in every queue.
+		if _, err := pool.Exec(t.Context(), "select absurd.drop_queue($1)", fmt.Sprint("queue", queues-1)); err != nil {
+			t.Fatal(err)
+		}
+		if err := bed.Store.CreateQueue(t.Context(), bed.Queue); err != nil {
+			t.Fatal(err)
+		}
+		return bed
+	}
+}

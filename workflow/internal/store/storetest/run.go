@@ -1,0 +1,283 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/absurdgen/absurdgen/workflow/internal/replay"
+	"github.com/absurdgen/absurdgen/workflow/internal/store"
+)
+
+// Run has a store pass every case. Each says one thing that the runtime relies on.
+func Run(t *testing.T, make Maker) {
+	for name, run := range map[string]func(*suite){
+		"claims are in order of priority, time and spawning": claimOrder,
+		"a token proves one claim":                           tokens,
+		"a lease that has ended fences its worker":           leases,
+		"the tenth lost lease in a row fails the task":       poison,
+		"the first record of a name stays":                   firstRecord,
+		"a retry removes failures and supersedes":            retries,
+		"an event wakes, early or late":                      events,
+		"a wait times out once":                              timeouts,
+		"a policy cancels in time":                           policies,
+		"an idempotency key finds its task":                  keys,
+		"one bad unit writes nothing of the batch":           badData,
+		"a batch that is sent again is known":                resends,
+		"an unknown claim is handed back":                    unknownClaims,
+		"notifications come to those who are idle":           notices,
+	} {
+		t.Run(name, func(t *testing.T) { run(newSuite(t, make)) })
+	}
+}
+
+func claimOrder(s *suite) {
+	late := s.Clock.Now().Add(time.Hour)
+	var ids []store.ID
+	for i, o := range []store.SpawnOptions{{Priority: 1}, {}, {StartAt: &late}, {}, {Priority: -1}} {
+		ids = append(ids, s.spawn([]string{"a", "b"}[i%2], o))
+	}
+	order := func(claimed []store.Claimed) (order []int) {
+		for _, c := range claimed {
+			order = append(order, slices.Index(ids, c.Task))
+		}
+		return order
+	}
+	equal(s, "the first two", order(s.claim(s.engine, 2)), []int{4, 1})
+	equal(s, "the rest that is due", order(s.claim(s.engine, 9)), []int{3, 0})
+	due, err := s.engine.NextDue(s.ctx)
+	s.must(err)
+	equal(s, "next due", due, late)
+	s.Clock.Advance(time.Hour)
+	s.id, s.engine = s.worker() // the lease of the first has ended
+	equal(s, "what starts later", order(s.claim(s.engine, 9)), []int{2})
+}
+
+func tokens(s *suite) {
+	first := s.started(store.SpawnOptions{})
+	equal(s, "release", s.commit(s.engine, first, store.Unit{Action: store.Release}), store.OK)
+	second := s.claim(s.engine, 1)[0]
+	if second.Token <= first.Token || second.Attempt != first.Attempt {
+		s.Errorf("token %d attempt %d after token %d attempt %d", second.Token, second.Attempt, first.Token, first.Attempt)
+	}
+	equal(s, "under the old token", s.commit(s.engine, first, store.Unit{Action: store.Record, Records: []replay.Record{step("late", 'v')}}), store.Lost)
+	_, other := s.worker()
+	equal(s, "by another worker", s.commit(other, second, store.Unit{Action: store.Complete}), store.Lost)
+	equal(s, "records", s.records(first.Task), []string{})
+	s.must(s.Store.Terminate(s.ctx, s.Queue, first.Task))
+	equal(s, "after a termination", s.commit(s.engine, second, store.Unit{Action: store.Complete}), store.Gone)
+	s.must(s.Store.Terminate(s.ctx, s.Queue, first.Task))
+	equal(s, "state", s.state(first.Task).State, store.Cancelled)
+	s.refused(s.Store.Terminate(s.ctx, s.Queue, store.ID{}), "P0001")
+}
+
+func leases(s *suite) {
+	c := s.started(store.SpawnOptions{})
+	s.Clock.Advance(lease - 2*time.Millisecond)
+	alive, err := s.workers.Renew(s.ctx, s.id, lease)
+	s.must(err)
+	equal(s, "renewed in time", alive, true)
+	s.Clock.Advance(lease)
+	equal(s, "after the lease, taken over or not", s.commit(s.engine, c, store.Unit{Action: store.Complete}), store.Lost)
+	alive, err = s.workers.Renew(s.ctx, s.id, lease)
+	s.must(err)
+	equal(s, "renewed late", alive, false)
+	_, err = s.engine.Claim(s.ctx, 1, nil)
+	s.refused(err, "AB008")
+	_, err = s.workers.Join(s.ctx, s.id, s.Queue, []string{"a"})
+	s.refused(err, "AB008")
+	_, other := s.worker()
+	swept, err := s.workers.Sweep(s.ctx, 10)
+	s.must(err)
+	equal(s, "swept", swept, []store.Swept{{Worker: s.id, Requeued: 1}})
+	again := s.claim(other, 1)
+	if len(again) != 1 || again[0].Task != c.Task || again[0].Attempt != 1 {
+		s.Fatalf("claimed after the sweep: %v", again)
+	}
+	equal(s, "the new holder", s.commit(other, again[0], store.Unit{Action: store.Complete, Payload: []byte(`2`)}), store.OK)
+	equal(s, "result", string(s.state(c.Task).Result), "2")
+}
+
+func poison(s *suite) {
+	id := s.spawn("a", store.SpawnOptions{})
+	for range 10 {
+		_, e := s.worker()
+		equal(s, "claimed", len(s.claim(e, 1)), 1)
+		s.Clock.Advance(lease)
+		_, err := s.workers.Sweep(s.ctx, 100)
+		s.must(err)
+	}
+	o := s.state(id)
+	if o.State != store.Failed || !strings.Contains(string(o.Failure), "$LostLease") {
+		s.Errorf("%s %s, want a task that has failed with $LostLease", o.State, o.Failure)
+	}
+}
+
+func firstRecord(s *suite) {
+	c := s.started(store.SpawnOptions{})
+	for _, r := range []replay.Record{step("x", 'n'), step("y", 'v'), step("x", 'f'), step("x", 'v'), step("y", 'n')} {
+		equal(s, "record", s.commit(s.engine, c, store.Unit{Action: store.Record, Records: []replay.Record{r}}), store.OK)
+	}
+	equal(s, "records", s.records(c.Task), []string{"v y", "f x"})
+	named := make(map[store.ID][]replay.Record)
+	s.must(s.engine.LoadNamed(s.ctx, []store.Named{{Task: c.Task, Name: "x"}, {Task: c.Task, Name: "z"}}, named))
+	equal(s, "named", len(named[c.Task]), 1)
+}
+
+func retries(s *suite) {
+	c := s.started(store.SpawnOptions{})
+	before := []replay.Record{step("1/a", 'f'), step("1.2/b", 'v'), step("12/c", 'v'), step("1/d", 'v')}
+	u := store.Unit{Action: store.Retry, Records: before, Removed: []string{"1/a", "1/d"}, Due: s.Clock.Now().Add(time.Second), Payload: []byte(`{}`)}
+	equal(s, "retry", s.commit(s.engine, c, u), store.OK)
+	equal(s, "records", s.records(c.Task), []string{"V 1.2/b", "v 12/c", "v 1/d"})
+	equal(s, "before it is due", len(s.claim(s.engine, 1)), 0)
+	s.Clock.Advance(time.Second)
+	again := s.claim(s.engine, 1)[0]
+	equal(s, "attempt", again.Attempt, 2)
+	failure := []byte(`{"name": "E", "message": "no", "records": ["x"]}`)
+	u = store.Unit{Action: store.Fail, Payload: failure, Records: []replay.Record{step("x", 'f'), step("y", 'v')}}
+	equal(s, "fail", s.commit(s.engine, again, u), store.OK)
+	known, err := s.Store.Retry(s.ctx, s.Queue, c.Task)
+	s.must(err)
+	equal(s, "known", known, true)
+	equal(s, "records", s.records(c.Task), []string{"V 1.2/b", "v 12/c", "v 1/d", "V y"})
+	equal(s, "attempt", s.claim(s.engine, 1)[0].Attempt, 3)
+	_, err = s.Store.Retry(s.ctx, s.Queue, c.Task)
+	s.refused(err, "P0001")
+	known, err = s.Store.Retry(s.ctx, s.Queue, store.ID{})
+	s.must(err)
+	equal(s, "an unknown task is known", known, false)
+}
+
+func events(s *suite) {
+	c := s.started(store.SpawnOptions{})
+	s.emit("early")
+	s.must(s.Store.Emit(s.ctx, s.Queue, "early", []byte(`2`)))
+	u := store.Unit{Action: store.Suspend, Waits: []store.Wait{wait("w1", "early", time.Time{}), wait("w2", "late", time.Time{})}}
+	equal(s, "suspend", s.commit(s.engine, c, u), store.OK)
+	equal(s, "an event that was there", s.state(c.Task).State, store.Pending)
+	c = s.claim(s.engine, 1)[0]
+	s.emit("late")
+	equal(s, "records of a running task", s.records(c.Task), []string{"v w1", "v w2"})
+	u = store.Unit{Action: store.Suspend, Waits: []store.Wait{wait("w3", "last", time.Time{})}}
+	equal(s, "suspend", s.commit(s.engine, c, u), store.OK)
+	equal(s, "state", s.state(c.Task).State, store.Sleeping)
+	equal(s, "claimed", len(s.claim(s.engine, 1)), 0)
+	s.emit("last")
+	c = s.claim(s.engine, 1)[0]
+	records := make(map[store.ID][]replay.Record)
+	s.must(s.engine.Load(s.ctx, []store.ID{c.Task}, records))
+	equal(s, "payload", string(records[c.Task][0].State), "1")
+	s.refused(s.Store.Emit(s.ctx, s.Queue, " ", nil), "AB006")
+	s.refused(s.Store.Emit(s.ctx, "nowhere", "x", nil), "AB004")
+}
+
+func timeouts(s *suite) {
+	c := s.started(store.SpawnOptions{})
+	soon := s.Clock.Now().Add(2 * time.Second)
+	u := store.Unit{Action: store.Suspend, Due: soon.Add(time.Second), Waits: []store.Wait{wait("w", "e", soon), wait("v", "e2", time.Time{})}}
+	equal(s, "suspend", s.commit(s.engine, c, u), store.OK)
+	due, err := s.engine.NextDue(s.ctx)
+	s.must(err)
+	equal(s, "next due", due, soon)
+	s.Clock.Advance(2 * time.Second)
+	c = s.claim(s.engine, 1)[0]
+	s.emit("e")
+	s.emit("e2")
+	equal(s, "records", s.records(c.Task), []string{"t w", "v v"})
+}
+
+func policies(s *suite) {
+	delayed := s.spawn("c", store.SpawnOptions{MaxDelay: 2 * time.Second}) // nobody takes c
+	c := s.started(store.SpawnOptions{MaxDuration: 3 * time.Second})
+	equal(s, "suspend", s.commit(s.engine, c, store.Unit{Action: store.Suspend}), store.OK)
+	s.Clock.Advance(2 * time.Second)
+	s.claim(s.engine, 1)
+	equal(s, "not started in time", s.state(delayed).State, store.Cancelled)
+	equal(s, "still in time", s.state(c.Task).State, store.Sleeping)
+	s.Clock.Advance(time.Second)
+	_, err := s.workers.Sweep(s.ctx, 100)
+	s.must(err)
+	equal(s, "not done in time", s.state(c.Task).State, store.Cancelled)
+}
+
+func keys(s *suite) {
+	o := store.SpawnOptions{IdempotencyKey: "k", Fingerprint: 1}
+	first := s.spawn("a", o)
+	equal(s, "the same key", s.spawn("a", o), first)
+	if s.spawn("b", o) == first {
+		s.Error("a key is that of one workflow")
+	}
+	o.Fingerprint = 2
+	_, err := s.Store.Spawn(s.ctx, s.Queue, []store.Spawn{{Name: "a"}, {Name: "a", Options: o}})
+	s.refused(err, "AB007")
+	equal(s, "tasks, of which one came with the refused", len(s.claim(s.engine, 9)), 2)
+	_, err = s.Store.Spawn(s.ctx, s.Queue, []store.Spawn{{Name: "a", Options: store.SpawnOptions{Priority: -101}}})
+	s.refused(err, "AB005")
+}
+
+func badData(s *suite) {
+	good, bad := s.started(store.SpawnOptions{}), s.started(store.SpawnOptions{})
+	units := []*store.Unit{
+		{Task: good.Task, Token: good.Token, Action: store.Complete},
+		{Task: bad.Task, Token: bad.Token, Action: store.Complete, Payload: []byte(`"\u0000"`)},
+	}
+	_, err := s.engine.Commit(s.ctx, units, false)
+	s.refused(err, "22P05")
+	equal(s, "state of the other", s.state(good.Task).State, store.Running)
+	_, err = s.engine.Commit(s.ctx, []*store.Unit{{Task: bad.Task, Token: bad.Token, Action: store.Complete, Payload: []byte(`{`)}}, false)
+	s.refused(err, "22P02")
+}
+
+func resends(s *suite) {
+	c := s.started(store.SpawnOptions{})
+	u := &store.Unit{Task: c.Task, Token: c.Token, Action: store.Suspend, Records: []replay.Record{step("x", 'v')}, Due: s.Clock.Now().Add(time.Hour)}
+	for _, resend := range []bool{false, true} {
+		answers, err := s.engine.Commit(s.ctx, []*store.Unit{u}, resend)
+		s.must(err)
+		equal(s, "answer", answers[0], store.OK)
+	}
+	equal(s, "without saying that it is sent again", s.commit(s.engine, c, *u), store.Lost)
+	equal(s, "records", s.records(c.Task), []string{"v x"})
+}
+
+func unknownClaims(s *suite) {
+	known := s.started(store.SpawnOptions{})
+	lost := s.started(store.SpawnOptions{})
+	s.must(s.engine.ReleaseUnknown(s.ctx, []int64{known.ClaimNo}))
+	equal(s, "state of the known", s.state(known.Task).State, store.Running)
+	equal(s, "state of the lost", s.state(lost.Task).State, store.Pending)
+	equal(s, "a late answer", s.commit(s.engine, lost, store.Unit{Action: store.Complete}), store.Lost)
+}
+
+func notices(s *suite) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	listening, heard, over := make(chan struct{}), make(chan string, 100), make(chan error, 1)
+	go func() {
+		over <- s.Store.Listen(ctx, func() { close(listening) }, func(n string) { heard <- n })
+	}()
+	select {
+	case <-listening:
+	case err := <-over:
+		s.Fatal(err)
+	}
+	s.spawn("a", store.SpawnOptions{})
+	s.must(s.engine.SetIdle(s.ctx, true))
+	s.spawn("a", store.SpawnOptions{})
+	equal(s, "notice", s.receive(heard), store.ReadyNotice(s.Queue))
+	claimed := s.claim(s.engine, 2)
+	s.state(claimed[0].Task) // watches it
+	for _, c := range claimed {
+		s.commit(s.engine, c, store.Unit{Action: store.Complete})
+	}
+	id := claimed[0].Task
+	equal(s, "notice", s.receive(heard), store.EndedNotice(fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])))
+	cancel()
+	if err := <-over; err == nil {
+		s.Error("Listen has ended without saying why")
+	}
+	equal(s, "more notices", len(heard), 0)
+}
