@@ -68,9 +68,12 @@ func run(ctx context.Context, opts Options, accept acceptance) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	result := Result{Changes: p.changes, Shape: p.shapes, Packages: len(p.units)}
+	result := Result{Changes: p.changes, Shape: p.shapes}
 	for _, u := range p.units {
-		result.Handles += len(u.handles())
+		if u.pkg.named {
+			result.Packages++
+			result.Handles += len(u.handles())
+		}
 	}
 	if !opts.Check {
 		if err := applyAll(p.changes); err != nil {
@@ -119,7 +122,7 @@ func generate(t *tree, clock *stopwatch) (*plan, error) {
 	}
 
 	var foreign []diag.Problem
-	p.changes, foreign = changes(t, p.output)
+	p.changes, foreign = changes(t, units, p.output)
 	problems = append(append(problems, foreign...), t.problems...)
 	if len(problems) == 0 && t.locked {
 		breaking, err := p.locks(t)

@@ -22,7 +22,7 @@ func TestCodecs(t *testing.T) {
 	check(t, err)
 	tree, err := load(t.Context(), dir, []string{"."}, nil, nil, settings{codecs: true})
 	check(t, err)
-	root := tree.roots[0]
+	root := tree.rootOf[runtimePath+"/codec/internal/codectest"]
 	root.sources = slices.DeleteFunc(root.sources, func(s source) bool { return filepath.Base(s.path) == name })
 	checked := newChecker(tree, map[string]bool{root.PkgPath: true}).check(root)
 	if len(checked.errors) > 0 {

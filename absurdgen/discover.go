@@ -52,7 +52,7 @@ func (d *decl) problem(pos token.Pos, slug diag.Slug, fix, what string, args ...
 	return p
 }
 
-// discover finds all directives of the root packages, by syntax alone.
+// discover finds all directives of the user's packages, by syntax alone.
 func discover(t *tree) (decls []*decl, problems []diag.Problem) {
 	for _, p := range t.roots {
 		for i := range p.sources {
@@ -68,7 +68,9 @@ func discover(t *tree) (decls []*decl, problems []diag.Problem) {
 			}
 			decls = append(decls, found...)
 		}
-		problems = append(problems, t.outside(p)...)
+		if p.named {
+			problems = append(problems, t.outside(p)...)
+		}
 	}
 	return decls, problems
 }

@@ -1,7 +1,6 @@
 package absurdgen
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"go/ast"
@@ -21,7 +20,7 @@ import (
 type tree struct {
 	dir      string // of the run, absolute
 	fset     *token.FileSet
-	roots    []*pkg // sorted by path
+	roots    []*pkg // of the user's modules: those that were named and those that they import; sorted by path
 	byPath   map[string]*packages.Package
 	rootOf   map[string]*pkg
 	problems []diag.Problem
@@ -35,9 +34,10 @@ type settings struct {
 	accept acceptance // a breaking change that may pass
 }
 
-// A pkg is one package that was named on the command line.
+// A pkg is one package of a module that is being worked on.
 type pkg struct {
 	*packages.Package
+	named   bool     // on the command line, so that its files may be written
 	name    string   // as its own files say, whatever absurd_gen.go says
 	sources []source // what a person wrote
 	own     *source  // absurd_gen.go as it is on disk; nil when it is missing
@@ -70,27 +70,35 @@ func load(ctx context.Context, dir string, patterns, buildFlags, env []string, s
 		t.byPath[p.PkgPath] = p
 		return true
 	}, nil)
-	slices.SortFunc(loaded, func(a, b *packages.Package) int { return cmp.Compare(a.PkgPath, b.PkgPath) })
+	named := map[string]bool{}
 	for _, p := range loaded {
-		if slices.Contains(needed, p.PkgPath) || p.PkgPath == codecPath || !mayWrite(p) {
+		named[p.PkgPath] = !slices.Contains(needed, p.PkgPath) && p.PkgPath != codecPath
+	}
+	own := map[string]bool{}
+	packages.Visit(loaded, func(p *packages.Package) bool {
+		own[p.PkgPath] = p.PkgPath != runtimePath && p.PkgPath != codecPath && isOwn(p, named[p.PkgPath])
+		return own[p.PkgPath]
+	}, nil)
+	for _, path := range sortedKeys(own) {
+		if !own[path] {
 			continue
 		}
-		root := &pkg{Package: p, name: p.Name}
+		root := &pkg{Package: t.byPath[path], named: named[path], name: t.byPath[path].Name}
 		if err := t.read(root); err != nil {
 			return nil, err
 		}
 		t.listErrors(root)
 		t.roots = append(t.roots, root)
-		t.rootOf[p.PkgPath] = root
+		t.rootOf[path] = root
 	}
 	return t, nil
 }
 
-// mayWrite reports whether a package is in a module that is being worked on. Patterns such as all match others too, which
+// isOwn reports whether a package is in a module that is being worked on. Patterns such as all match others too, which
 // come without a module from the standard library. A pattern that matches nothing is kept for its errors.
-func mayWrite(p *packages.Package) bool {
+func isOwn(p *packages.Package, named bool) bool {
 	if p.Module == nil {
-		return len(p.Errors) > 0
+		return named && len(p.Errors) > 0
 	}
 	return p.Module.Main
 }
@@ -121,6 +129,9 @@ func (t *tree) read(p *pkg) error {
 // listErrors keeps what the go command holds against a root package, except for two kinds: compiler output, because the
 // package is type-checked here anyway, and complaints about absurd_gen.go, because it will be replaced.
 func (t *tree) listErrors(p *pkg) {
+	if !p.named {
+		return // whoever imports it has them
+	}
 	for _, e := range p.Errors {
 		place := parsePlace(e.Pos, t.dir)
 		switch {

@@ -90,3 +90,38 @@ func TestLockKeepsWhatIsNotNamed(t *testing.T) {
 		t.Errorf("a step that is gone gives %v", err)
 	}
 }
+
+// TestNamingOnePackageChangesNothing has a workflow that uses a step of another package, and a helper that sleeps of a third, which has no
+// annotations. A run for the workflow's package alone sees all of that as a run for everything does.
+func TestNamingOnePackageChangesNothing(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	writeModule(t, dir, fixturePath)
+	writeFiles(t, dir, map[string]string{
+		"a/a.go": "package a\n\nimport \"context\"\n\n//absurd:step name=first\nfunc one(ctx context.Context) error { return nil }\n",
+		"nap/nap.go": "package nap\n\nimport (\n\t\"time\"\n\n\t\"github.com/absurdgen/absurdgen/workflow\"\n)\n\n" +
+			"func Take(ctx workflow.Context) error { return workflow.Sleep(ctx, time.Hour) }\n",
+		"b/b.go": "package b\n\nimport (\n\t\"example.com/fixture/a\"\n\t\"example.com/fixture/nap\"\n\t\"github.com/absurdgen/absurdgen/workflow\"\n)\n\n" +
+			"//absurd:workflow\nfunc run(ctx workflow.Context) error {\n\tif err := nap.Take(ctx); err != nil {\n\t\treturn err\n\t}\n\treturn a.One.Do(ctx)\n}\n",
+	})
+	_, err := runIn(t, dir, Options{})
+	check(t, err)
+	text, err := os.ReadFile(filepath.Join(dir, lockName))
+	check(t, err)
+	if want := "workflow b.run b queue=default\n\tsleep\n\tstep first\n"; !strings.Contains(string(text), want) {
+		t.Errorf("the lock lacks %q:\n%s", want, text)
+	}
+	for _, pattern := range []string{"./a", "./b", "./nap"} {
+		result, err := runIn(t, dir, Options{Patterns: []string{pattern}})
+		check(t, err)
+		if len(result.Changes) > 0 || len(result.Shape) > 0 {
+			t.Errorf("a run for %s gives %v, %v", pattern, result.Changes, result.Shape)
+		}
+	}
+	writeFiles(t, dir, map[string]string{"a/a.go": "package a\n\nimport \"context\"\n\n//absurd:step name=first attempts=3\nfunc one(ctx context.Context) error { return nil }\n"})
+	_, err = runIn(t, dir, Options{Patterns: []string{"./b"}})
+	var mistakes Diagnostics
+	if !errors.As(err, &mistakes) || len(mistakes) != 1 || mistakes[0].Slug != "not-generated" || !strings.Contains(mistakes[0].Message, "is not current") {
+		t.Errorf("old code in an imported package gives %v", err)
+	}
+}

@@ -15,11 +15,11 @@ import (
 type operations struct {
 	after   *checker
 	handles map[string]string // path.Name of a generated variable to its durable name
-	inside  map[*types.Func]bool
+	inside  map[string]bool   // functions on the way down, by full name
 }
 
 func newOperations(p *plan) *operations {
-	o := &operations{after: p.after, handles: map[string]string{}, inside: map[*types.Func]bool{}}
+	o := &operations{after: p.after, handles: map[string]string{}, inside: map[string]bool{}}
 	for _, u := range p.units {
 		for _, h := range u.handles() {
 			o.handles[u.pkg.PkgPath+"."+h.handle] = h.durable
@@ -38,18 +38,18 @@ func (o *operations) of(u *unit, h *handle) []lock.Op {
 	return o.function(fn)
 }
 
-// function returns the operations of a function that is part of this run, and false for any other.
+// function returns the operations of a function of the user's, and one that stands for a call of any other.
 func (o *operations) function(fn *types.Func) []lock.Op {
 	fn = fn.Origin()
 	done, decl := o.source(fn)
 	switch {
 	case decl == nil || decl.Body == nil:
 		return []lock.Op{{Kind: "call", Name: fn.FullName()}}
-	case o.inside[fn]:
+	case o.inside[fn.FullName()]:
 		return []lock.Op{{Kind: "recursion", Name: fn.FullName()}}
 	}
-	o.inside[fn] = true
-	defer delete(o.inside, fn)
+	o.inside[fn.FullName()] = true
+	defer delete(o.inside, fn.FullName())
 	return o.walk(done.info, decl.Body)
 }
 
@@ -57,14 +57,19 @@ func (o *operations) source(fn *types.Func) (*checkedPkg, *ast.FuncDecl) {
 	if fn.Pkg() == nil {
 		return nil, nil
 	}
-	done := o.after.checked[fn.Pkg().Path()]
-	if done == nil {
+	root := o.after.tree.rootOf[fn.Pkg().Path()]
+	if root == nil {
 		return nil, nil
 	}
+	// A package without annotations may have been read from export data so far, where functions have no bodies and are
+	// other objects.
+	done := o.after.check(root)
 	for _, file := range done.files {
 		for _, d := range file.Decls {
-			if decl, ok := d.(*ast.FuncDecl); ok && done.info.Defs[decl.Name] == fn {
-				return done, decl
+			if decl, ok := d.(*ast.FuncDecl); ok && decl.Name.Name == fn.Name() {
+				if found, ok := done.info.Defs[decl.Name].(*types.Func); ok && found.FullName() == fn.FullName() {
+					return done, decl
+				}
 			}
 		}
 	}

@@ -212,10 +212,6 @@ func (t *tree) importProblem(meta *packages.Package, err error) diag.Problem {
 	if _, ok := strings.CutPrefix(text, "# "); ok {
 		_, text, _ = strings.Cut(text, "\n")
 		text, _, _ = strings.Cut(text, "\n")
-		if t.rootOf[bad.PkgPath] == nil && bad.Module != nil && bad.Module.Main {
-			return diag.New(token.NoPos, diag.NotGenerated, "name "+bad.PkgPath+" in the same run, or ./... for all packages",
-				"package %s does not compile, perhaps because its own code is not generated yet: %s", bad.PkgPath, text)
-		}
 		return diag.New(token.NoPos, diag.ImportError, "", "package %s does not compile: %s", bad.PkgPath, text)
 	}
 	return diag.New(token.NoPos, diag.ImportError, "", "%s", strings.ReplaceAll(text, "\n\t", " "))

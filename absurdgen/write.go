@@ -29,14 +29,22 @@ const (
 	Orphaned Kind = "orphaned" // its package has no annotations any more
 )
 
-// changes compares the output with the disk. A package whose absurd_gen.go is not ours is a problem.
-func changes(t *tree, output map[string][]byte) (list []Change, problems []diag.Problem) {
+// changes compares the output with the disk. A package whose absurd_gen.go is not ours is a problem, and so is one that is
+// imported without being named, and whose own is not current: what was checked here is not what will be compiled.
+func changes(t *tree, units []*unit, output map[string][]byte) (list []Change, problems []diag.Problem) {
 	for _, p := range t.roots {
 		want := output[p.PkgPath]
 		c := Change{path: filepath.Join(p.Dir, fileName), text: want}
 		c.File = relative(t.dir, c.path)
 		switch {
 		case want == nil && p.own == nil, p.own != nil && bytes.Equal(p.own.text, want):
+			continue
+		case !p.named && want != nil:
+			problem := diag.New(unitOf(units, p)[0].handles()[0].d.Pos, diag.NotGenerated, "name "+p.PkgPath+" too, or ./... for all packages",
+				"%s is %s, and package %s is imported but not named in this run", fileName, missingOrOld(p), p.PkgPath)
+			problems = append(problems, problem)
+			continue
+		case !p.named:
 			continue
 		case want == nil && !ours(p.own.text):
 			continue // somebody's file of the same name, which is none of our business
@@ -55,6 +63,13 @@ func changes(t *tree, output map[string][]byte) (list []Change, problems []diag.
 		list = append(list, c)
 	}
 	return list, problems
+}
+
+func missingOrOld(p *pkg) string {
+	if p.own == nil {
+		return "missing"
+	}
+	return "not current"
 }
 
 // ours reports whether absurdgen wrote the file, however it was damaged since: the header is one of its lines, or
