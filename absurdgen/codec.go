@@ -21,9 +21,16 @@ type codecs struct {
 	unit  *unit
 	names typeutil.Map // type to the name of its functions
 	taken map[string]bool
-	todo  []types.Type // named and not yet written
-	vars  typeutil.Map // payload type to the name of its variable
-	roots []types.Type // keys of vars, in order of use
+	todo  []types.Type    // named and not yet written
+	vars  [2]typeutil.Map // payload type to the name of its variable, which ignores unknown fields or refuses them
+	roots []codecVar      // in order of use
+}
+
+// A codecVar is one variable to declare.
+type codecVar struct {
+	of     types.Type
+	strict bool // it refuses unknown fields
+	name   string
 }
 
 func newCodecs(u *unit, generated map[string]bool) *codecs {
@@ -38,13 +45,17 @@ func newCodecs(u *unit, generated map[string]bool) *codecs {
 var locals = strings.Fields("buf d dst e err i in inner k key m more null p r s seen src start v")
 
 // variable returns the name of the codec of a payload type.
-func (c *codecs) variable(t types.Type) string {
-	if name, ok := c.vars.At(t).(string); ok {
+func (c *codecs) variable(t types.Type, strict bool) string {
+	vars, prefix := &c.vars[0], "codec"
+	if strict {
+		vars, prefix = &c.vars[1], "codecStrict"
+	}
+	if name, ok := vars.At(t).(string); ok {
 		return name
 	}
-	name := c.free("codec" + c.ident(t))
-	c.vars.Set(t, name)
-	c.roots = append(c.roots, t)
+	name := c.free(prefix + c.ident(t))
+	vars.Set(t, name)
+	c.roots = append(c.roots, codecVar{t, strict, name})
 	return name
 }
 
@@ -285,17 +296,17 @@ func (c *codecs) mentioned(into map[string]string) {
 			}
 		}
 	}
-	for _, t := range c.roots {
-		mentions(t, c.unit.types, into)
-		visit(t)
+	for _, v := range c.roots {
+		mentions(v.of, c.unit.types, into)
+		visit(v.of)
 	}
 }
 
 // write declares the variables and functions.
 func (c *codecs) write(file *jen.File) {
-	for _, t := range c.roots {
+	for _, v := range c.roots {
 		file.Line()
-		file.Add(c.declare(t))
+		file.Add(c.declare(v))
 	}
 	for len(c.todo) > 0 {
 		t := c.todo[0]
@@ -308,11 +319,14 @@ func (c *codecs) write(file *jen.File) {
 }
 
 // declare is the variable of one payload type.
-func (c *codecs) declare(t types.Type) jen.Code {
+func (c *codecs) declare(v codecVar) jen.Code {
+	t, decoder := v.of, "NewDecoder"
+	if v.strict {
+		decoder = "NewStrictDecoder"
+	}
 	typ := func() *jen.Statement { return goType(t, c.unit.types) }
 	name := types.TypeString(t, func(p *types.Package) string { return p.Name() })
-	shape := newShape(t)
-	return jen.Var().Id(c.variable(t)).Op("=").Qual(codecPath, "Codec").Types(typ()).Values(jen.Dict{
+	return jen.Var().Id(v.name).Op("=").Qual(codecPath, "Codec").Types(typ()).Values(jen.Dict{
 		jen.Id("Append"): jen.Func().Params(jen.Id("dst").Index().Byte(), jen.Id("v").Add(typ())).Params(jen.Index().Byte(), jen.Error()).BlockFunc(func(g *jen.Group) {
 			g.Id("start").Op(":=").Len(jen.Id("dst"))
 			g.Var().Id("err").Error()
@@ -322,13 +336,13 @@ func (c *codecs) declare(t types.Type) jen.Code {
 			g.Return(jen.Qual(codecPath, "Finish").Call(jen.Id("dst"), jen.Id("start"), jen.Lit(name), jen.Id("err")))
 		}),
 		jen.Id("Decode"): jen.Func().Params(jen.Id("src").Index().Byte(), jen.Id("v").Op("*").Add(typ())).Error().BlockFunc(func(g *jen.Group) {
-			g.Id("in").Op(":=").Qual(codecPath, "NewDecoder").Call(jen.Id("src"))
+			g.Id("in").Op(":=").Qual(codecPath, decoder).Call(jen.Id("src"))
 			g.Id("d").Op(":=").Op("&").Id("in")
 			c.decodeValue(g, target{value: func() *jen.Statement { return jen.Op("*").Id("v") }, address: func() *jen.Statement { return jen.Id("v") }}, t)
 			g.Return(jen.Id("d").Dot("Finish").Call(jen.Lit(name)))
 		}),
-		jen.Id("Fingerprint"): jen.Lit(shape.fingerprint()),
-		jen.Id("Schema"):      rawLit(shape.schema()),
+		jen.Id("Fingerprint"): jen.Lit(fingerprint(t)),
+		jen.Id("Schema"):      rawLit(newShape(t, v.strict).schema()),
 	})
 }
 

@@ -16,12 +16,15 @@ import (
 
 // A jsonShape is the JSON form of a payload type, as a schema and as text whose hash is the fingerprint.
 type jsonShape struct {
-	root types.Type
-	defs map[string]any // schemas of structs, by name
-	name typeutil.Map   // struct type to its name in defs
+	root   types.Type
+	strict bool           // structs have no other fields
+	defs   map[string]any // schemas of structs, by name
+	name   typeutil.Map   // struct type to its name in defs
 }
 
-func newShape(t types.Type) *jsonShape { return &jsonShape{root: t, defs: map[string]any{}} }
+func newShape(t types.Type, strict bool) *jsonShape {
+	return &jsonShape{root: t, strict: strict, defs: map[string]any{}}
+}
 
 // schema returns the JSON Schema of the type.
 func (s *jsonShape) schema() string {
@@ -36,9 +39,10 @@ func (s *jsonShape) schema() string {
 	return compact(full)
 }
 
-// fingerprint hashes the schema, whose fields are sorted by name: moving a field changes nothing, and neither does a new Go
-// name for a type.
-func (s *jsonShape) fingerprint() string {
+// fingerprint hashes the schema of a type, whose fields are sorted by name: moving a field changes nothing, and neither does a
+// new Go name for a type.
+func fingerprint(t types.Type) string {
+	s := newShape(t, false)
 	text := s.schema()
 	for i, name := range sortedKeys(s.defs) {
 		text = strings.ReplaceAll(text, strconv.Quote("#/$defs/"+name), strconv.Quote("#/$defs/"+strconv.Itoa(i)))
@@ -108,6 +112,9 @@ func (s *jsonShape) structure(t types.Type, u *types.Struct) string {
 	}
 	s.name.Set(t, name)
 	def := object{"type": "object"}
+	if s.strict {
+		def["additionalProperties"] = false
+	}
 	s.defs[name] = def
 	properties := object{}
 	for _, f := range payload.Fields(u).Kept {

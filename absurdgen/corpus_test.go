@@ -18,7 +18,8 @@ var update = flag.Bool("update", false, "rewrite the expected parts of testdata/
 
 // TestCorpus runs every archive of testdata: one a behaviour, one a mistake. An archive holds Go files; behind them stand
 // the generated files (want/...), the diagnostics, and changes other than new files. A line "$ absurdgen ARGS" in its
-// comment makes it run alone, with those arguments; all others share one load.
+// comment makes it run alone, with those arguments; all others share one load. Codecs are shown only where the name begins with
+// codecs, and are type-checked and vetted everywhere.
 func TestCorpus(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("testdata/*.txtar")
@@ -117,7 +118,9 @@ func reverse[T any](s []T) {
 func (c *corpusCase) load(t *testing.T, f *fixture) *tree {
 	t.Helper()
 	if !c.alone {
-		return f.tree.part(c.dir)
+		part := f.tree.part(c.dir)
+		part.codecs = strings.HasPrefix(c.name, "codecs")
+		return part
 	}
 	flags := flag.NewFlagSet("absurdgen", flag.ContinueOnError)
 	tags := flags.String("tags", "", "")

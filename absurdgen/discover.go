@@ -16,7 +16,7 @@ import (
 	"github.com/absurdgen/absurdgen/absurdgen/internal/directive"
 )
 
-// A decl is one annotated declaration: a function for a workflow or step, a type for an event.
+// A decl is one annotated declaration: a function for a workflow or step, a type for an event, inbox or state.
 type decl struct {
 	pkg    *pkg
 	d      *directive.Directive
@@ -103,6 +103,11 @@ func annotations(file *ast.File, p *pkg) (decls []*decl, problems []diag.Problem
 				problems = append(problems, wrong...)
 				continue
 			}
+			if d.Verb == "allow" {
+				problems = append(problems, wrong...)
+				problems = append(problems, exception(d, docs[group], file)...)
+				continue
+			}
 			found := &decl{pkg: p, d: d, doc: group.Text(), bad: len(wrong) > 0}
 			place := misplaced(found, docs[group])
 			if place == nil && last != nil {
@@ -124,12 +129,25 @@ func annotations(file *ast.File, p *pkg) (decls []*decl, problems []diag.Problem
 	return decls, problems
 }
 
+// exception says what is wrong with the place of an allow: it belongs to a function or to a statement.
+func exception(d *directive.Directive, documented ast.Node, file *ast.File) []diag.Problem {
+	if _, ok := documented.(*ast.FuncDecl); ok || insideBody([]*ast.File{file}, d.Pos) {
+		return nil
+	}
+	const fix = "put it above a statement of a workflow, or into the comment of a function"
+	if documented == nil {
+		return []diag.Problem{diag.New(d.Pos, diag.Detached, fix, "this allow directive belongs to no statement and no function")}
+	}
+	return []diag.Problem{diag.New(d.Pos, diag.WrongDeclaration, fix, "allow stands on a declaration that is no function")}
+}
+
 // misplaced ties a directive to the declaration that its comment documents, or says what is wrong with its place.
 func misplaced(found *decl, node ast.Node) *diag.Problem {
 	verb, pos := found.d.Verb, found.d.Pos
+	onFunction := verb == "workflow" || verb == "step"
 	wrong := func(what string) *diag.Problem {
 		fix := "put it on a function"
-		if verb == "event" {
+		if !onFunction {
 			fix = "put it on the type of the payload"
 		}
 		p := diag.New(pos, diag.WrongDeclaration, fix, "%s stands on %s", verb, what)
@@ -141,12 +159,12 @@ func misplaced(found *decl, node ast.Node) *diag.Problem {
 			"this %s directive belongs to no declaration", verb)
 		return &p
 	case *ast.FuncDecl:
-		if verb == "event" {
+		if !onFunction {
 			return wrong("a function")
 		}
 		found.fn, found.recv = n, receiverName(n)
 	case *ast.TypeSpec:
-		if verb != "event" {
+		if onFunction {
 			return wrong("a type")
 		}
 		found.spec = n

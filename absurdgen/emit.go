@@ -50,6 +50,9 @@ func emit(u *unit, generated map[string]bool, withCodecs bool) ([]byte, error) {
 	if u.bound() {
 		e.register(file)
 	}
+	if len(u.steps) > 0 {
+		e.fakes(file)
+	}
 	if e.codecs != nil {
 		e.codecs.write(file)
 	}
@@ -79,6 +82,9 @@ func (e emitter) mentioned() map[string]string {
 		}
 		if e.hasDuration(h) {
 			into["time"] = "time"
+		}
+		if h.d.Verb == "step" {
+			into["context"] = "context"
 		}
 	}
 	if e.codecs != nil {
@@ -116,6 +122,10 @@ func (e emitter) doc(h *handle) string {
 		}
 	case "event":
 		first = fmt.Sprintf("%s is the event %s, addressed by %s.", h.handle, h.durable, h.key)
+	case "inbox":
+		first = fmt.Sprintf("%s is the inbox %s, which every task has.", h.handle, h.durable)
+	case "state":
+		first = fmt.Sprintf("%s is the state %s, which a task publishes.", h.handle, h.durable)
 	}
 	lines := []string{"// " + first}
 	if text := strings.TrimRight(h.decl.doc, "\n"); text != "" {
@@ -144,6 +154,8 @@ func (e emitter) declare(h *handle) *jen.Statement {
 		name = "NewFlow" + suffix
 	case "step":
 		name = "NewStep" + suffix
+	case "inbox", "state":
+		return jen.Qual(runtimePath, "New"+directive.Raise(h.d.Verb)).Types(goType(h.in, e.types)).Call(jen.Lit(h.durable)).Add(e.codecCall(h))
 	case "event":
 		return jen.Qual(runtimePath, "NewEvent").Add(e.arguments(append([]jen.Code{jen.Lit(h.durable), e.keyFunc(h, "e")}, e.options(h)...))).Add(e.codecCall(h))
 	}
@@ -172,7 +184,7 @@ func (e emitter) codecCall(h *handle) *jen.Statement {
 	var args []jen.Code
 	for _, t := range []types.Type{h.in, h.out} {
 		if t != nil {
-			args = append(args, jen.Id(e.codecs.variable(t)))
+			args = append(args, jen.Id(e.codecs.variable(t, h.refusesUnknown())))
 		}
 	}
 	return call.Dot("Codecs").Call(args...)
@@ -266,56 +278,6 @@ func duration(d time.Duration) jen.Code {
 		return jen.Lit(int(d/u.d)).Op("*").Qual("time", u.name)
 	}
 	panic("unreachable: every duration is a number of nanoseconds")
-}
-
-// register declares Deps, where there are receivers, and Register.
-func (e emitter) register(file *jen.File) {
-	taken := map[string]bool{}
-	for _, h := range e.handles() {
-		if h.fn != nil && h.receiver == nil {
-			taken[h.fn.Name.Name] = true
-		}
-	}
-	registry, deps := unused("r", taken), unused("d", taken)
-	params := []jen.Code{jen.Id(registry).Op("*").Qual(runtimePath, "Registry")}
-	if len(e.deps) > 0 {
-		params = append(params, jen.Id(deps).Id(depsName))
-		file.Line()
-		file.Comment("// Deps holds the receivers of this package's annotated methods. All of them are needed.")
-		file.Type().Id(depsName).StructFunc(func(g *jen.Group) {
-			for _, d := range e.deps {
-				g.Id(d.field).Op("*").Id(d.typ.Obj().Name())
-			}
-		})
-	}
-	file.Line()
-	file.Comment("// " + registerName + " binds this package's workflows and steps to " + registry + ".")
-	file.Func().Id(registerName).Params(params...).Error().BlockFunc(func(g *jen.Group) {
-		for _, d := range e.deps {
-			g.If(jen.Id(deps).Dot(d.field).Op("==").Nil()).Block(
-				jen.Return(jen.Qual(runtimePath, "MissingDependency").Call(jen.Lit(e.pkg.name + "." + depsName + "." + d.field))))
-		}
-		g.Return(jen.Id(registry).Dot("Add").CustomFunc(jen.Options{Open: "(", Close: ")", Separator: ",", Multi: true}, func(g *jen.Group) {
-			for _, h := range e.handles() {
-				if h.fn == nil {
-					continue
-				}
-				fn := jen.Id(h.fn.Name.Name)
-				if h.receiver != nil {
-					fn = jen.Id(deps).Dot(directive.Raise(h.receiver.Obj().Name())).Dot(h.fn.Name.Name)
-				}
-				g.Id(h.handle).Dot("Bind").Call(fn)
-			}
-		}))
-	})
-}
-
-// unused returns a parameter name that hides none of the functions that are bound.
-func unused(name string, taken map[string]bool) string {
-	for taken[name] {
-		name += "_"
-	}
-	return name
 }
 
 // groupImports puts the standard library before all other imports.

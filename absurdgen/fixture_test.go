@@ -13,27 +13,26 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// runtimeModule's source, as seen from this directory: the surface that generated code uses, without behaviour. Put ".."
-// here to generate against the runtime itself.
-const runtimeDir = "testdata/runtime"
-
 // fixturePath is the module that all cases share; casePath stands for a case's own part of it in the archives.
 const (
 	fixturePath = "example.com/fixture"
 	casePath    = "example.com/case"
 )
 
-// writeModule makes dir a module that can import the runtime.
+// writeModule makes dir a module that requires the runtime, which is this module, and all that it requires.
 func writeModule(t *testing.T, dir, path string) {
 	t.Helper()
-	runtime, err := filepath.Abs(runtimeDir)
+	runtime, err := filepath.Abs("..")
 	check(t, err)
-	mod := fmt.Sprintf("module %s\n\ngo 1.26.0\n\nrequire %s v0.0.0\n\nreplace %s => %s\n", path, runtimeModule, runtimeModule, runtime)
+	own, err := os.ReadFile(filepath.Join(runtime, "go.mod"))
+	check(t, err)
+	mod := string(bytes.Replace(own, []byte("module "+runtimeModule+"\n"), []byte("module "+path+"\n"), 1)) +
+		fmt.Sprintf("\nrequire %s v0.0.0\n\nreplace %s => %s\n", runtimeModule, runtimeModule, runtime)
 	check(t, os.MkdirAll(dir, 0o755))
 	check(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte(mod), 0o644))
-	if sum, err := os.ReadFile(filepath.Join(runtime, "go.sum")); err == nil {
-		check(t, os.WriteFile(filepath.Join(dir, "go.sum"), sum, 0o644))
-	}
+	sum, err := os.ReadFile(filepath.Join(runtime, "go.sum"))
+	check(t, err)
+	check(t, os.WriteFile(filepath.Join(dir, "go.sum"), sum, 0o644))
 }
 
 // fixtureEnv keeps the go command from the network and lets it fill in what the runtime needs.

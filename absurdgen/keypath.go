@@ -21,12 +21,7 @@ func (k *keyPath) String() string { return strings.Join(k.parts, ".") }
 
 // resolveKey follows key= through the payload's type.
 func resolveKey(h *handle, from *types.Package) (*keyPath, *diag.Problem) {
-	var path directive.Path
-	if h.d.Verb == "event" {
-		path = h.event().Key
-	} else if h.d.Verb == "step" {
-		path = h.step().Key
-	}
+	path := directive.Get[directive.Path](h.d, "key")
 	if len(path) == 0 {
 		return nil, nil
 	}

@@ -27,7 +27,7 @@ const lockName = "absurd.lock"
 // A ShapeChange is one difference between the shape lock and the code.
 type ShapeChange struct {
 	Class string `json:"class"` // safe, review or breaking
-	Kind  string `json:"kind"`  // workflow, step, event or type
+	Kind  string `json:"kind"`  // workflow, step, event, inbox, state or type
 	Name  string `json:"name"`
 	What  string `json:"what"`
 }

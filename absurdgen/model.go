@@ -11,12 +11,14 @@ import (
 
 // A unit is one package's share of the model: all that emit needs to know.
 type unit struct {
-	pkg    *pkg
-	types  *types.Package
-	steps  []*handle
-	flows  []*handle
-	events []*handle
-	deps   []dependency
+	pkg     *pkg
+	types   *types.Package
+	steps   []*handle
+	flows   []*handle
+	events  []*handle
+	inboxes []*handle
+	states  []*handle
+	deps    []dependency
 }
 
 // A handle is one generated variable, checked.
@@ -24,7 +26,7 @@ type handle struct {
 	*decl
 	durable  string
 	queue    string       // of a workflow or event; empty for the runtime's default
-	in, out  types.Type   // nil where the function has none; an event's payload is in
+	in, out  types.Type   // nil where the function has none; the payload of an event, inbox or state is in
 	receiver *types.Named // of a method
 	key      *keyPath     // nil without key=
 }
@@ -39,10 +41,17 @@ func (h *handle) step() *directive.Step         { return h.d.Spec.(*directive.St
 func (h *handle) workflow() *directive.Workflow { return h.d.Spec.(*directive.Workflow) }
 func (h *handle) event() *directive.Event       { return h.d.Spec.(*directive.Event) }
 
-// handles returns all handles of the unit: steps, events, workflows.
+// isTx reports whether the handle is a step with a transaction of its own.
+func (h *handle) isTx() bool { return bool(directive.Get[directive.Flag](h.d, "tx")) }
+
+// refusesUnknown reports whether the handle's payloads refuse fields that their types have not.
+func (h *handle) refusesUnknown() bool {
+	return directive.Get[directive.Unknown](h.d, "unknown") == directive.RefuseUnknown
+}
+
+// handles returns all handles of the unit: steps, events, inboxes, states, workflows.
 func (u *unit) handles() []*handle {
-	all := append([]*handle{}, u.steps...)
-	return append(append(all, u.events...), u.flows...)
+	return slices.Concat(u.steps, u.events, u.inboxes, u.states, u.flows)
 }
 
 // bound reports whether the package has anything to register.
@@ -90,15 +99,19 @@ func model(t *tree, decls []*decl, names map[string]map[string]bool) (units []*u
 				u.flows = append(u.flows, h)
 			case "event":
 				u.events = append(u.events, h)
+			case "inbox":
+				u.inboxes = append(u.inboxes, h)
+			case "state":
+				u.states = append(u.states, h)
 			}
 		}
 		problems = append(problems, slices.DeleteFunc(s.problems, func(p diag.Problem) bool {
 			// A type that is unknown because of an error that is reported is not also unresolved.
 			return p.Slug == diag.PayloadUnresolved && len(broken)+len(t.problems) > 0
 		})...)
-		sortHandles(u.steps)
-		sortHandles(u.flows)
-		sortHandles(u.events)
+		for _, list := range [][]*handle{u.steps, u.flows, u.events, u.inboxes, u.states} {
+			sortHandles(list)
+		}
 		problems = append(problems, checkDeps(u)...)
 		problems = append(problems, checkQueues(u)...)
 		units = append(units, u)

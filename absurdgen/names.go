@@ -14,6 +14,7 @@ import (
 // Names that generated code declares beside the handles.
 const (
 	depsName     = "Deps"
+	fakesName    = "Fakes"
 	registerName = "Register"
 )
 
@@ -28,31 +29,27 @@ func handleName(d *decl) string {
 	case !token.IsExported(raised):
 		return ""
 	case d.spec != nil:
-		return raised + "Event"
+		return raised + directive.Raise(d.d.Verb)
 	case raised == name && d.fn.Recv == nil:
 		return "" // the function itself has the name
 	}
 	return raised
 }
 
-func (d *decl) as() string {
-	switch spec := d.d.Spec.(type) {
-	case *directive.Workflow:
-		return string(spec.As)
-	case *directive.Step:
-		return string(spec.As)
-	case *directive.Event:
-		return string(spec.As)
-	}
-	return ""
-}
+func (d *decl) as() string { return string(directive.Get[directive.Handle](d.d, "as")) }
 
 // suggested is an as= that is likely to be free.
 func (d *decl) suggested() string {
-	suffix := map[string]string{"workflow": "Flow", "step": "Step", "event": "Event"}[d.d.Verb]
+	suffix := directive.Raise(d.d.Verb)
+	if d.d.Verb == "workflow" {
+		suffix = "Flow"
+	}
 	name := directive.Raise(strings.TrimLeft(d.name().Name, "_"))
 	if !token.IsExported(name) {
-		return suffix
+		name = ""
+	}
+	if d.handle == name+suffix {
+		suffix += "Handle"
 	}
 	return name + suffix
 }
@@ -72,6 +69,7 @@ func generatedNames(decls []*decl) map[string]map[string]bool {
 		if d.fn != nil {
 			of[registerName] = true
 			of[depsName] = of[depsName] || d.fn.Recv != nil
+			of[fakesName] = of[fakesName] || d.d.Verb == "step"
 		}
 	}
 	return names
@@ -105,7 +103,7 @@ func checkHandles(decls []*decl, checked *checkedPkg) (problems []diag.Problem) 
 			taken, what = obj.Pos(), "the package declares it"
 		} else if pos, ok := imported[d.handle]; ok {
 			taken, what = pos, "a file imports a package under it"
-		} else if d.handle == depsName || d.handle == registerName {
+		} else if slices.Contains(reserved(), d.handle) {
 			what = "it is kept for generated code"
 		}
 		if what != "" {
@@ -115,10 +113,12 @@ func checkHandles(decls []*decl, checked *checkedPkg) (problems []diag.Problem) 
 	return problems
 }
 
-// checkReserved finds declarations of the user that have the names of Deps or Register, where those are generated.
+func reserved() []string { return []string{depsName, fakesName, registerName} }
+
+// checkReserved finds declarations of the user that have the name of one that is generated.
 func checkReserved(names map[string]bool, checked *checkedPkg) (problems []diag.Problem) {
 	imported := importNames(checked)
-	for _, name := range []string{depsName, registerName} {
+	for _, name := range reserved() {
 		if !names[name] {
 			continue
 		}
@@ -179,7 +179,7 @@ func checkDurable(units []*unit) (problems []diag.Problem) {
 	for _, u := range units {
 		for _, h := range u.handles() {
 			pos := h.d.ArgPos("name")
-			h.durable = h.written()
+			h.durable = string(directive.Get[directive.Name](h.d, "name"))
 			if h.durable == "" {
 				h.durable = u.pkg.name + "." + h.name().Name
 				pos = h.name().Pos()
@@ -197,18 +197,6 @@ func checkDurable(units []*unit) (problems []diag.Problem) {
 		}
 	}
 	return problems
-}
-
-func (h *handle) written() string {
-	switch spec := h.d.Spec.(type) {
-	case *directive.Workflow:
-		return string(spec.Name)
-	case *directive.Step:
-		return string(spec.Name)
-	case *directive.Event:
-		return string(spec.Name)
-	}
-	return ""
 }
 
 // defaultQueue is the queue of workflows that name none. The runtime knows it too, so it is not written out.

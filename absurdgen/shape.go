@@ -6,6 +6,7 @@ import (
 	"go/types"
 
 	"github.com/absurdgen/absurdgen/absurdgen/internal/diag"
+	"github.com/absurdgen/absurdgen/absurdgen/internal/directive"
 	"github.com/absurdgen/absurdgen/absurdgen/internal/payload"
 )
 
@@ -21,7 +22,7 @@ func (s *shapes) check(d *decl) *handle {
 	before := len(s.problems)
 	h := &handle{decl: d}
 	if d.spec != nil {
-		s.event(h)
+		s.payloadType(h)
 	} else {
 		s.function(h)
 	}
@@ -33,15 +34,16 @@ func (s *shapes) check(d *decl) *handle {
 
 func (s *shapes) add(p diag.Problem) { s.problems = append(s.problems, p) }
 
-func (s *shapes) event(h *handle) {
+// payloadType takes the type of an event, inbox or state.
+func (s *shapes) payloadType(h *handle) {
 	spec := h.spec
 	switch {
 	case spec.Assign.IsValid():
-		s.add(h.problem(spec.Assign, diag.EventAlias, "write type "+spec.Name.Name+" without =", "an alias is not a type of its own"))
+		s.add(h.problem(spec.Assign, diag.TypeAlias, "write type "+spec.Name.Name+" without =", "an alias is not a type of its own"))
 		return
 	case spec.TypeParams != nil:
-		s.add(h.problem(spec.TypeParams.Opening, diag.EventGeneric, "declare a type for one instance, as type "+spec.Name.Name+"Of string",
-			"an event has one payload type, and a generic type is many"))
+		s.add(h.problem(spec.TypeParams.Opening, diag.TypeGeneric, "declare a type for one instance, as type "+spec.Name.Name+"Of string",
+			"a payload has one type, and a generic type is many"))
 		return
 	}
 	obj := s.pkg.Scope().Lookup(spec.Name.Name)
@@ -50,7 +52,7 @@ func (s *shapes) event(h *handle) {
 	}
 	h.in = obj.Type()
 	s.payload(h, h.in, spec.Name.Pos())
-	if len(h.event().Key) == 0 && !h.bad {
+	if event, ok := h.d.Spec.(*directive.Event); ok && len(event.Key) == 0 && !h.bad {
 		s.add(h.problem(h.d.Pos, diag.EventKeyRequired, "add key=FIELD, the field that says which one it is about",
 			"an event without key happens once in a queue, for all tasks"))
 	}
@@ -124,14 +126,19 @@ func (s *shapes) signature(h *handle) *types.Signature {
 }
 
 const (
+	pgxTx         = "github.com/jackc/pgx/v5.Tx"
+	txShape       = "func(ctx context.Context, tx pgx.Tx, in In) (Out, error), where in and Out may be left out"
 	stepShape     = "func(ctx context.Context, in In) (Out, error), where in and Out may be left out"
 	workflowShape = "func(ctx workflow.Context, in In) (Out, error), where in and Out may be left out"
 )
 
 func (s *shapes) params(h *handle, sig *types.Signature) {
 	want, other, shape := "context.Context", runtimePath+".Context", stepShape
-	if h.d.Verb == "workflow" {
+	switch {
+	case h.d.Verb == "workflow":
 		want, other, shape = other, want, workflowShape
+	case h.isTx():
+		shape = txShape
 	}
 	exprs := flatten(h.fn.Type.Params)
 	params := sig.Params()
@@ -144,8 +151,10 @@ func (s *shapes) params(h *handle, sig *types.Signature) {
 		return
 	}
 	switch got := payload.TypeName(params.At(0).Type()); {
+	case got == want && h.isTx():
+		s.transaction(h, params, exprs)
 	case got == want:
-		s.input(h, params, exprs)
+		s.input(h, params, exprs, 1)
 	case got == other && h.d.Verb == "step":
 		s.add(h.problem(exprs[0].Pos(), diag.ContextKind, "take context.Context", "a step does the work outside the workflow, so it has no workflow.Context"))
 	case got == other:
@@ -155,16 +164,30 @@ func (s *shapes) params(h *handle, sig *types.Signature) {
 	}
 }
 
-// input takes what stands behind the context.
-func (s *shapes) input(h *handle, params *types.Tuple, exprs []ast.Expr) {
-	switch params.Len() {
-	case 1:
-	case 2:
-		h.in = params.At(1).Type()
-		s.payload(h, h.in, exprs[1].Pos())
+// transaction takes the pgx.Tx of a step that has one, and what stands behind it.
+func (s *shapes) transaction(h *handle, params *types.Tuple, exprs []ast.Expr) {
+	switch {
+	case params.Len() == 1:
+		s.add(h.problem(h.fn.Type.Params.Closing, diag.TxMissing, "write "+txShape, "the step is tx, and takes no pgx.Tx"))
+	case payload.TypeName(params.At(1).Type()) != pgxTx:
+		s.add(h.problem(exprs[1].Pos(), diag.TxMissing, "write "+txShape, "the step is tx, and its second parameter is %s and not pgx.Tx", s.show(params.At(1).Type())))
 	default:
-		s.add(h.problem(exprs[2].Pos(), diag.TooManyParams, "put them into one struct, to which fields can be added later",
-			"a %s takes one payload, and this one takes %d", h.d.Verb, params.Len()-1))
+		s.input(h, params, exprs, 2)
+	}
+}
+
+// input takes what stands behind the first parameters, which are no payload.
+func (s *shapes) input(h *handle, params *types.Tuple, exprs []ast.Expr, first int) {
+	switch n := params.Len() - first; {
+	case n == 0:
+	case h.d.Verb == "step" && first == 1 && payload.TypeName(params.At(1).Type()) == pgxTx:
+		s.add(h.problem(exprs[1].Pos(), diag.TxUndeclared, "add tx to the directive", "the step takes a pgx.Tx, and does not say that it runs in a transaction"))
+	case n == 1:
+		h.in = params.At(first).Type()
+		s.payload(h, h.in, exprs[first].Pos())
+	default:
+		s.add(h.problem(exprs[first+1].Pos(), diag.TooManyParams, "put them into one struct, to which fields can be added later",
+			"a %s takes one payload, and this one takes %d", h.d.Verb, n))
 	}
 }
 
@@ -197,7 +220,15 @@ func (s *shapes) payload(h *handle, t types.Type, pos token.Pos) {
 	}
 }
 
-func (s *shapes) show(t types.Type) string { return types.TypeString(t, types.RelativeTo(s.pkg)) }
+// show writes a type as the package's own code would.
+func (s *shapes) show(t types.Type) string {
+	return types.TypeString(t, func(p *types.Package) string {
+		if p == s.pkg {
+			return ""
+		}
+		return p.Name()
+	})
+}
 
 // flatten returns the type of every parameter or result, once for each name.
 func flatten(list *ast.FieldList) []ast.Expr {

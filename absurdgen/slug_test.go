@@ -1,15 +1,6 @@
 package absurdgen
 
-import (
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
-	"testing"
-)
+import "testing"
 
 // TestEverySlugHasACase wants each kind of mistake to be shown by a case of the corpus.
 func TestEverySlugHasACase(t *testing.T) {
@@ -18,33 +9,17 @@ func TestEverySlugHasACase(t *testing.T) {
 		"runtime-missing": "TestRuntimeMissing",
 		"runtime-version": "TestRuntimeMissing",
 	}
-	file, err := parser.ParseFile(token.NewFileSet(), "internal/diag/slug.go", nil, 0)
-	check(t, err)
-	var corpus strings.Builder
-	paths, err := filepath.Glob("testdata/*.txtar")
-	check(t, err)
-	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		check(t, err)
-		corpus.Write(text)
-	}
+	shown := examples(t)
 	seen := map[string]bool{}
-	ast.Inspect(file, func(n ast.Node) bool {
-		spec, ok := n.(*ast.ValueSpec)
-		if !ok {
-			return true
+	for _, s := range slugs(t) {
+		if seen[s.slug] {
+			t.Errorf("two slugs are %q", s.slug)
 		}
-		slug, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
-		check(t, err)
-		if seen[slug] {
-			t.Errorf("%s: two slugs are %q", spec.Names[0], slug)
+		seen[s.slug] = true
+		if elsewhere[s.slug] == "" && shown[s.slug] == "" {
+			t.Errorf("no case of the corpus shows [%s]", s.slug)
 		}
-		seen[slug] = true
-		if elsewhere[slug] == "" && !strings.Contains(corpus.String(), "["+slug+"]\n") {
-			t.Errorf("%s: no case of the corpus shows [%s]", spec.Names[0], slug)
-		}
-		return true
-	})
+	}
 	if len(seen) < 50 {
 		t.Errorf("found %d slugs", len(seen))
 	}

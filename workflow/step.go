@@ -63,7 +63,8 @@ func (s Step[In, Out]) Do(ctx Context, in In) (Out, error) {
 // Go starts the step and returns at once.
 func (s Step[In, Out]) Go(ctx Context, in In) *Future[Out] { return s.call(ctx, in) }
 
-// Bind names the function that the step runs.
+// Bind names the function that the step runs. With nil, which fakes of tests are where they were not set, the step fails when it is
+// called.
 func (s Step[In, Out]) Bind(f func(context.Context, In) (Out, error)) Binding {
 	return s.bind(f)
 }
@@ -104,6 +105,9 @@ func (s StepIn[In]) Go(ctx Context, in In) *Future[None] { return s.step.call(ct
 
 // Bind names the function that the step runs.
 func (s StepIn[In]) Bind(f func(context.Context, In) error) Binding {
+	if f == nil {
+		return s.step.bind(nil)
+	}
 	return s.step.bind(func(ctx context.Context, in In) (None, error) { return None{}, f(ctx, in) })
 }
 
@@ -136,6 +140,9 @@ func (s StepOut[Out]) Go(ctx Context) *Future[Out] {
 
 // Bind names the function that the step runs.
 func (s StepOut[Out]) Bind(f func(context.Context) (Out, error)) Binding {
+	if f == nil {
+		return s.step.bind(nil)
+	}
 	return s.step.bind(func(ctx context.Context, _ None) (Out, error) { return f(ctx) })
 }
 
@@ -161,6 +168,9 @@ func (s StepOnly) Go(ctx Context) *Future[None] { return s.step.call(ctx, None{}
 
 // Bind names the function that the step runs.
 func (s StepOnly) Bind(f func(context.Context) error) Binding {
+	if f == nil {
+		return s.step.bind(nil)
+	}
 	return s.step.bind(func(ctx context.Context, _ None) (None, error) { return None{}, f(ctx) })
 }
 
@@ -203,6 +213,11 @@ func (s Step[In, Out]) start(ctx Context, in In, inline *Binding) *Future[Out] {
 
 // bind closes over the codecs: the worker sees bytes.
 func (s Step[In, Out]) bind(f func(context.Context, In) (Out, error)) Binding {
+	if f == nil {
+		f = func(context.Context, In) (out Out, err error) {
+			return out, Permanent(fmt.Errorf("workflow: step %s was called, and is bound to no function: set its fake", s.spec.name))
+		}
+	}
 	return Binding{step: s.spec, runStep: func(ctx context.Context, input []byte) ([]byte, error) {
 		return s.run(input, func(in In) (Out, error) { return f(ctx, in) })
 	}}

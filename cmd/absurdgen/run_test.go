@@ -15,12 +15,21 @@ import (
 func project(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
-	runtime, err := filepath.Abs("../../absurdgen/testdata/runtime")
+	runtime, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := map[string]string{"go.mod": "module example.com/shop\n\ngo 1.26.0\n\nrequire github.com/absurdgen/absurdgen v0.0.0\n\n" +
-		"replace github.com/absurdgen/absurdgen => " + runtime + "\n"}
+	// The module requires the runtime, which is this module, and all that it requires.
+	all := map[string]string{}
+	for _, name := range []string{"go.mod", "go.sum"} {
+		text, err := os.ReadFile(filepath.Join(runtime, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = string(text)
+	}
+	const path = "github.com/absurdgen/absurdgen"
+	all["go.mod"] = strings.Replace(all["go.mod"], "module "+path+"\n", "module example.com/shop\n", 1) + "\nrequire " + path + " v0.0.0\n\nreplace " + path + " => " + runtime + "\n"
 	for name, text := range files {
 		all[name] = text
 	}

@@ -3,6 +3,7 @@
 package orders
 
 import (
+	"context"
 	"strconv"
 	"time"
 
@@ -76,6 +77,25 @@ func Register(r *workflow.Registry, d Deps) error {
 		Pack.Bind(d.Warehouse.pack),
 		Refund.Bind(d.Payments.refund),
 		Remind.Bind(d.Office.remind),
+		Fulfil.Bind(fulfil),
+	)
+}
+
+// Fakes stands in for this package's steps in tests. A step whose fake is nil fails when it is called.
+type Fakes struct {
+	Charge func(context.Context, Order) (Receipt, error)
+	Pack   func(context.Context, Item) (Bin, error)
+	Refund func(context.Context, Receipt) error
+	Remind func(context.Context, string) error
+}
+
+// Register binds this package's workflows, and the fakes in place of its steps, to r.
+func (f Fakes) Register(r *workflow.Registry) error {
+	return r.Add(
+		Charge.Bind(f.Charge),
+		Pack.Bind(f.Pack),
+		Refund.Bind(f.Refund),
+		Remind.Bind(f.Remind),
 		Fulfil.Bind(fulfil),
 	)
 }

@@ -11,6 +11,7 @@ type Decoder struct {
 	src    []byte
 	pos    int
 	depth  int
+	strict bool   // unknown fields are refused
 	keyPos int    // where the last key begins
 	buf    []byte // holds strings with escapes
 	err    *Error
@@ -18,6 +19,9 @@ type Decoder struct {
 
 // NewDecoder returns a decoder for src, which it does not change.
 func NewDecoder(src []byte) Decoder { return Decoder{src: src} }
+
+// NewStrictDecoder returns a decoder for src that refuses fields which the type has not.
+func NewStrictDecoder(src []byte) Decoder { return Decoder{src: src, strict: true} }
 
 // Finish ends decoding and returns the first error, with its place in the type called name.
 func (d *Decoder) Finish(name string) error {
@@ -191,7 +195,7 @@ func (d *Decoder) Duplicate() {
 	}
 }
 
-// Unknown skips the value of a field that the type does not have. A field that differs from one of names only in case is
+// Unknown skips the value of a field that the type does not have, or refuses it if the decoder is strict. A field that differs from one of names only in case is
 // refused: json.Unmarshal would take it, but only until a field of exactly that name is added.
 func (d *Decoder) Unknown(key []byte, names ...string) {
 	if d.err != nil {
@@ -202,6 +206,10 @@ func (d *Decoder) Unknown(key []byte, names ...string) {
 			d.fail(d.keyPos, "a field differs in case from "+name)
 			return
 		}
+	}
+	if d.strict {
+		d.fail(d.pos, "the type has no such field")
+		return
 	}
 	d.Skip()
 }

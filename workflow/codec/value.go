@@ -146,7 +146,11 @@ func (d *Decoder) TextKey(key []byte, v encoding.TextUnmarshaler) {
 func (d *Decoder) Any(v any) {
 	at, raw := d.raw()
 	if d.err == nil {
-		if err := json.Unmarshal(raw, v); err != nil {
+		from := json.NewDecoder(bytes.NewReader(raw))
+		if d.strict {
+			from.DisallowUnknownFields()
+		}
+		if err := from.Decode(v); err != nil {
 			d.failWith(at, "the value cannot be read", err)
 		}
 	}

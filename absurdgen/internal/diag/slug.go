@@ -25,6 +25,11 @@ const (
 	BadDuration      Slug = "bad-duration"
 	BadRange         Slug = "bad-range"
 	BadPath          Slug = "bad-path"
+	BadLabel         Slug = "bad-label"    // version= that is too long or not printable
+	BadChoice        Slug = "bad-choice"   // a word that is not one of those that the key takes
+	FlagValue        Slug = "flag-value"   // a value behind a key that takes none
+	AllowRule        Slug = "allow-rule"   // an exception from a rule that does not exist, or from none
+	AllowReason      Slug = "allow-reason" // an exception without a reason
 )
 
 // Files and packages.
@@ -51,13 +56,15 @@ const (
 	ContextKind      Slug = "context-kind" // a workflow's context in a step, or the reverse
 	TooManyParams    Slug = "parameters"
 	TooManyResults   Slug = "results"
+	TxMissing        Slug = "tx-missing"    // a tx step without a pgx.Tx
+	TxUndeclared     Slug = "tx-undeclared" // a pgx.Tx in a step that is not tx
 	ErrorMissing     Slug = "error-missing" // the last result is not error
 	WorkflowMethod   Slug = "workflow-method"
 	ReceiverValue    Slug = "receiver-value"
 	ReceiverKind     Slug = "receiver-kind"
 	ReceiverGeneric  Slug = "receiver-generic"
-	EventAlias       Slug = "event-alias"
-	EventGeneric     Slug = "event-generic"
+	TypeAlias        Slug = "type-alias"   // a directive on an alias
+	TypeGeneric      Slug = "type-generic" // a directive on a generic type
 	EventKeyRequired Slug = "event-key"
 )
 

@@ -36,13 +36,65 @@ func Help(name string) (string, error) {
 	return b.String(), nil
 }
 
+// Manual returns the same text as a page of Markdown.
+func Manual() (string, error) {
+	docs, err := registryDocs()
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, v := range verbs() {
+		fmt.Fprintf(&b, "\n## %s\n\n%s", v.name, markdown(docs[v.typ.Name()]))
+		for i, f := range v.words() {
+			if i == 0 {
+				b.WriteString("\n| key | |\n|---|---|\n")
+			}
+			fmt.Fprintf(&b, "| `%s` | %s |\n", strings.ReplaceAll(f.text, "|", "\\|"), strings.TrimSpace(strings.ReplaceAll(f.doc(docs), "\n", " ")))
+		}
+		if v.name == "allow" {
+			b.WriteString("\n| rule | what it forbids in a workflow |\n|---|---|\n")
+			for _, r := range rules() {
+				fmt.Fprintf(&b, "| `%s` | %s |\n", r.name, r.forbids)
+			}
+		}
+	}
+	return b.String(), nil
+}
+
+func markdown(text string) string {
+	p := comment.Parser{}
+	pr := comment.Printer{}
+	return string(pr.Markdown(p.Parse(text)))
+}
+
+// A word is one key as it is written, with the name of its doc comment.
+type word struct{ text, name string }
+
+func (w word) doc(docs map[string]string) string { return docs[w.name] }
+
+func (v verb) words() (words []word) {
+	for _, key := range v.order {
+		f := v.typ.Field(v.keys[key])
+		text := key
+		if form := reflect.New(f.Type).Interface().(value).form(); form != "" {
+			text += "=" + form
+		}
+		words = append(words, word{text, v.typ.Name() + "." + f.Name})
+	}
+	return words
+}
+
 func (v verb) help(docs map[string]string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "//absurd:%s\n%s", v.name, wrap(docs[v.typ.Name()], "    "))
-	for i := range v.typ.NumField() {
-		f := v.typ.Field(i)
-		form := reflect.New(f.Type).Interface().(value).form()
-		fmt.Fprintf(&b, "\n  %s=%s\n%s", f.Tag.Get("key"), form, wrap(docs[v.typ.Name()+"."+f.Name], "    "))
+	for _, w := range v.words() {
+		fmt.Fprintf(&b, "\n  %s\n%s", w.text, wrap(w.doc(docs), "    "))
+	}
+	if v.name == "allow" {
+		b.WriteString("\n")
+		for _, r := range rules() {
+			fmt.Fprintf(&b, "  %-10s %s\n", r.name, r.forbids)
+		}
 	}
 	return b.String()
 }

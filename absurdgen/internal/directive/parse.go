@@ -17,7 +17,7 @@ type Directive struct {
 	Verb string
 	Pos  token.Pos            // of the comment
 	Args map[string]token.Pos // where each key that was written stands
-	Spec any                  // *Workflow, *Step or *Event
+	Spec any                  // *Workflow, *Step, *Event, *Inbox, *State or *Allow
 }
 
 // ArgPos returns the position of a key's word, or of the directive when the key was not written.
@@ -26,6 +26,15 @@ func (d *Directive) ArgPos(key string) token.Pos {
 		return pos
 	}
 	return d.Pos
+}
+
+// Get returns the value of a key, or the zero value where the key was not written or the verb does not know it.
+func Get[T any](d *Directive, key string) (v T) {
+	known, _ := lookup(d.Verb)
+	if field, ok := known.keys[key]; ok {
+		return reflect.ValueOf(d.Spec).Elem().Field(field).Interface().(T)
+	}
+	return v
 }
 
 // Mentions reports whether source text can hold a directive, or something that was meant to be one. It is a cheap test
@@ -55,6 +64,9 @@ func Parse(c *ast.Comment) (*Directive, []diag.Problem) {
 		return nil, []diag.Problem{unknownVerb(verbPos, raw.Name)}
 	}
 	d := &Directive{Verb: v.name, Pos: raw.Slash, Args: map[string]token.Pos{}, Spec: v.new()}
+	if allow, ok := d.Spec.(*Allow); ok {
+		return d, allow.parse(raw)
+	}
 	args, err := raw.ParseArgs()
 	if err != nil {
 		return d, []diag.Problem{diag.New(raw.ArgsPos, diag.BadQuoting, "close the quote, or leave it out", "the words cannot be read: %v", err)}
@@ -86,7 +98,13 @@ func (d *Directive) set(v verb, arg ast.DirectiveArg) *diag.Problem {
 	}
 	d.Args[key] = arg.Pos
 	val := reflect.ValueOf(d.Spec).Elem().Field(field).Addr().Interface().(value)
-	switch {
+	switch flag, isFlag := val.(*Flag); {
+	case isFlag && assigned:
+		*flag = true // as it was meant
+		return mistake(diag.FlagValue, "write "+key+" alone, or leave it out", "%s takes no value", key)
+	case isFlag:
+		*flag = true
+		return nil
 	case !assigned:
 		return mistake(diag.MissingValue, "write "+key+"="+val.form(), "%s has no value", key)
 	case text == "":

@@ -9,21 +9,18 @@ import (
 type verb struct {
 	name  string
 	typ   reflect.Type
-	keys  map[string]int // key to field
+	keys  map[string]int // key to field; none for allow, which is made of other words
 	order []string       // keys as declared
 }
 
 func (v verb) new() any { return reflect.New(v.typ).Interface() }
 
 func verbs() []verb {
-	return []verb{describe[Workflow](), describe[Step](), describe[Event]()}
+	return []verb{describe[Workflow](), describe[Step](), describe[Event](), describe[Inbox](), describe[State](), describe[Allow]()}
 }
 
 // reserved are verbs that the grammar keeps for later, and what to use until then.
 var reserved = map[string]string{
-	"inbox":    "an event with a key of its own carries one message",
-	"state":    "return what callers need from a step that stores it",
-	"allow":    "no rule of this version can be suppressed",
 	"schedule": "spawn the workflow from a cron job, with an idempotency key made of the time",
 	"undo":     "call the step that undoes from the workflow",
 }
@@ -32,9 +29,10 @@ func describe[T any]() verb {
 	t := reflect.TypeFor[T]()
 	v := verb{name: strings.ToLower(t.Name()), typ: t, keys: map[string]int{}}
 	for i := range t.NumField() {
-		key := t.Field(i).Tag.Get("key")
-		v.keys[key] = i
-		v.order = append(v.order, key)
+		if key := t.Field(i).Tag.Get("key"); key != "" {
+			v.keys[key] = i
+			v.order = append(v.order, key)
+		}
 	}
 	return v
 }

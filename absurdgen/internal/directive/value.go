@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"go/token"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/absurdgen/absurdgen/absurdgen/internal/diag"
@@ -38,12 +40,28 @@ type Duration time.Duration
 // Range is a pair of durations, the lower first.
 type Range struct{ Lo, Hi time.Duration }
 
+// Flag is a key without a value.
+type Flag bool
+
+// Label is free text.
+type Label string
+
+// Unknown says what is done about fields that a type has not.
+type Unknown string
+
+// The policies for unknown fields. The zero value ignores them.
+const (
+	IgnoreUnknown Unknown = "ignore"
+	RefuseUnknown Unknown = "refuse"
+)
+
 // Path leads from a payload to a field or method, through exported Go names.
 type Path []string
 
 const (
 	maxNameBytes  = 200
 	maxQueueBytes = 57
+	maxLabelBytes = 100
 	maxCount      = 1_000_000 // more is surely a slip
 )
 
@@ -210,6 +228,38 @@ func repairDuration(text, otherwise string) string {
 		return text + "s"
 	}
 	return otherwise
+}
+
+func (*Flag) form() string { return "" }
+
+func (*Flag) parse(string, string) *diag.Problem { return nil }
+
+func (*Label) form() string { return "TEXT" }
+
+func (l *Label) parse(key, text string) *diag.Problem {
+	switch {
+	case len(text) > maxLabelBytes:
+		return mistake(diag.BadLabel, "use a shorter one", "%s is %d bytes long, and %d are allowed", key, len(text), maxLabelBytes)
+	case !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl):
+		return mistake(diag.BadLabel, "use printable UTF-8 text", "%s %q is not printable text", key, text)
+	}
+	*l = Label(text)
+	return nil
+}
+
+func (*Unknown) form() string { return string(IgnoreUnknown + "|" + RefuseUnknown) }
+
+func (u *Unknown) parse(key, text string) *diag.Problem {
+	words := []string{string(IgnoreUnknown), string(RefuseUnknown)}
+	if !slices.Contains(words, text) {
+		fix := "write " + key + "=" + u.form()
+		if near := nearest(text, words); near != "" {
+			fix = "try " + key + "=" + near
+		}
+		return mistake(diag.BadChoice, fix, "%s %q is neither %s nor %s", key, text, words[0], words[1])
+	}
+	*u = Unknown(text)
+	return nil
 }
 
 func (*Path) form() string { return "Field.Path" }

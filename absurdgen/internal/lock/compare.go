@@ -51,8 +51,11 @@ func Compare(old, next *File) []Change {
 			continue
 		}
 		class := Breaking
-		if e.Kind == "type" {
+		switch e.Kind {
+		case "type":
 			class = Safe // whoever used it has changed too
+		case "state":
+			class = Review // no task reads it, but others may
 		}
 		all = append(all, Change{class, e.Kind, e.Name, "is gone"})
 	}

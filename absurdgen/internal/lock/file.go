@@ -14,9 +14,9 @@ type File struct {
 	Entries []Entry // sorted by kind and name
 }
 
-// An Entry is one workflow, step, event or payload type, or the record that a change was accepted.
+// An Entry is one workflow, step, event, inbox, state or payload type, or the record that a change was accepted.
 type Entry struct {
-	Kind    string // accepted, event, step, type or workflow
+	Kind    string // one of kinds
 	Name    string // durable name, or path.Name of a type
 	Package string // where it is declared; empty for types and acceptances
 	Attrs   []Attr // sorted by key
@@ -171,8 +171,12 @@ func Parse(text []byte) (*File, error) {
 	return f, nil
 }
 
+func kinds() []string {
+	return []string{"accepted", "event", "inbox", "state", "step", "type", "workflow"}
+}
+
 func entry(words []token) (e Entry, ok bool) {
-	if len(words) < 2 || words[0].key != "" || words[1].key != "" || !slices.Contains([]string{"accepted", "event", "step", "type", "workflow"}, words[0].text) {
+	if len(words) < 2 || words[0].key != "" || words[1].key != "" || !slices.Contains(kinds(), words[0].text) {
 		return e, false
 	}
 	e.Kind, e.Name = words[0].text, words[1].text

@@ -3,6 +3,7 @@
 package ours
 
 import (
+	"context"
 	"strconv"
 
 	"github.com/absurdgen/absurdgen/workflow"
@@ -46,6 +47,22 @@ var Wait = workflow.NewFlow[Payload, Payload]("bench.wait").Codecs(codecPayload,
 func Register(r *workflow.Registry) error {
 	return r.Add(
 		Echo.Bind(echo),
+		One.Bind(one),
+		Ten.Bind(ten),
+		Turns.Bind(turns),
+		Wait.Bind(wait),
+	)
+}
+
+// Fakes stands in for this package's steps in tests. A step whose fake is nil fails when it is called.
+type Fakes struct {
+	Echo func(context.Context, Payload) (Payload, error)
+}
+
+// Register binds this package's workflows, and the fakes in place of its steps, to r.
+func (f Fakes) Register(r *workflow.Registry) error {
+	return r.Add(
+		Echo.Bind(f.Echo),
 		One.Bind(one),
 		Ten.Bind(ten),
 		Turns.Bind(turns),

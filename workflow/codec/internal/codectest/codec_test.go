@@ -241,6 +241,7 @@ func FuzzDecode(f *testing.F) {
 		for _, s := range all {
 			s.decode(t, text)
 		}
+		decodeStrict(t, text)
 	})
 }
 

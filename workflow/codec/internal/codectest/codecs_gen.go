@@ -495,6 +495,25 @@ var codecSliceItem = codec.Codec[[]Item]{
 	Schema:      `{"$defs":{"codectest.Item":{"properties":{"count":{"type":"integer"},"fragile":{"type":"boolean"},"sku":{"type":"string"},"weight":{"type":"number"}},"type":"object"}},"$schema":"https://json-schema.org/draft/2020-12/schema","items":{"$ref":"#/$defs/codectest.Item"},"type":["array","null"]}`,
 }
 
+var codecStrictOrder = codec.Codec[Order]{
+	Append: func(dst []byte, v Order) ([]byte, error) {
+		start := len(dst)
+		var err error
+		if dst, err = appendOrder(dst, &v); err != nil {
+			return codec.Finish(dst, start, "codectest.Order", err)
+		}
+		return codec.Finish(dst, start, "codectest.Order", err)
+	},
+	Decode: func(src []byte, v *Order) error {
+		in := codec.NewStrictDecoder(src)
+		d := &in
+		decodeOrder(d, v)
+		return d.Finish("codectest.Order")
+	},
+	Fingerprint: "13150aeb3000b069",
+	Schema:      `{"$defs":{"codectest.Item":{"additionalProperties":false,"properties":{"count":{"type":"integer"},"fragile":{"type":"boolean"},"sku":{"type":"string"},"weight":{"type":"number"}},"type":"object"},"codectest.Order":{"additionalProperties":false,"properties":{"cents":{"type":"integer"},"customer":{"type":"string"},"id":{"type":"string"},"items":{"items":{"$ref":"#/$defs/codectest.Item"},"type":["array","null"]},"note":{"type":"string"},"placed":{"format":"date-time","type":"string"},"reminder":{"anyOf":[{"$ref":"#/$defs/codectest.Reminder"},{"type":"null"}]}},"type":"object"},"codectest.Reminder":{"additionalProperties":false,"properties":{"after":{"type":"integer"},"text":{"type":"string"}},"type":"object"}},"$ref":"#/$defs/codectest.Order","$schema":"https://json-schema.org/draft/2020-12/schema"}`,
+}
+
 func appendEmbedded(dst []byte, v *Embedded) ([]byte, error) {
 	var err error
 	dst = append(dst, `{"Base":`...)

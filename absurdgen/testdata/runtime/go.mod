@@ -1,3 +1,0 @@
-module github.com/absurdgen/absurdgen
-
-go 1.26.0
