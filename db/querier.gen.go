@@ -82,10 +82,26 @@ type Querier interface {
 	// JoinQueue lets a worker take tasks of a queue, and returns the number of each task name, made where there was none.
 	// ErrUnknownQueue, ErrInvalidName, ErrWorkerLost.
 	JoinQueue(ctx context.Context, db DBTX, arg JoinQueueParams) ([]NameNumber, error)
+	// ListCheckpoints lists the records of a task in the order of their commits. Kinds are step, sleep, event, child, message, race, changed
+	// and cancel. ErrUnknownQueue, ErrInvalidOption.
+	ListCheckpoints(ctx context.Context, db DBTX, arg ListCheckpointsParams) ([]ListedCheckpoint, error)
 	// ListDetachCandidates returns the partitions of a queue, or of all (nil), that its policy lets go.
 	ListDetachCandidates(ctx context.Context, db DBTX, queue *string) ([]DetachCandidate, error)
+	// ListEvents lists the events that were emitted on a queue, the latest first. Pages are those of ListTasks. ErrUnknownQueue, ErrInvalidOption.
+	ListEvents(ctx context.Context, db DBTX, arg ListEventsParams) ([]ListedEvent, error)
 	// ListQueues returns the names of all queues, in order.
 	ListQueues(ctx context.Context, db DBTX) ([]string, error)
+	// ListRuns lists the runs of a task, the first attempt first; without one those of all tasks of the queue, the newest task first. Pages
+	// are those of ListTasks. ErrUnknownQueue, ErrInvalidOption.
+	ListRuns(ctx context.Context, db DBTX, arg ListRunsParams) ([]ListedRun, error)
+	// ListTasks lists tasks of a queue, a page of at most MaxRows, by the cursors of its rows. Nil filters let everything pass. Where
+	// Examine rows were looked at before the page was full, a last row has a cursor alone, to go on from. By States the order is: failed
+	// or cancelled alone, latest end first; pending, as they will be claimed; sleeping and blocked, as they will be woken; else by id, the
+	// newest first. ErrUnknownQueue, ErrInvalidOption.
+	ListTasks(ctx context.Context, db DBTX, arg ListTasksParams) ([]ListedTask, error)
+	// ListWaits lists open waits by task: of one Task, of one Kind (event, child, message), for one Event, or all. Pages are those of
+	// ListTasks. ErrUnknownQueue, ErrInvalidOption.
+	ListWaits(ctx context.Context, db DBTX, arg ListWaitsParams) ([]ListedWait, error)
 	// LoadNamedRecords returns the records of pairs of task and name, as LoadRecords does.
 	LoadNamedRecords(ctx context.Context, db DBTX, arg LoadNamedRecordsParams) ([]Record, error)
 	// LoadRecords returns all records of tasks, by task and then in the order in which they were written.
@@ -96,6 +112,8 @@ type Querier interface {
 	PartitionWeekTag(ctx context.Context, db DBTX, ts time.Time) (string, error)
 	// PortableUUIDv7 makes a UUIDv7 of the current time.
 	PortableUUIDv7(ctx context.Context, db DBTX) (pgtype.UUID, error)
+	// QueueStatistics counts what is alive on a queue, or on every queue. ErrUnknownQueue.
+	QueueStatistics(ctx context.Context, db DBTX, queue *string) ([]QueueNumber, error)
 	// RecordStep records the value of a step, as the last statement of the transaction that did its work. Answer is "ok"; "recorded"
 	// where there is an outcome already, which is returned; "lost" where the run is not this worker's under this token; or
 	// "cancelled". Roll back unless it is "ok". ErrUnknownQueue.

@@ -82,6 +82,80 @@ type EmittedEvent struct {
 	First bool
 }
 
+type ListedCheckpoint struct {
+	CheckpointName string
+	Kind           string
+	Outcome        string
+	Superseded     bool
+	Attempt        int32
+	RecordedAt     time.Time
+	State          json.RawMessage
+	Seq            int64
+	Cursor         string
+}
+
+type ListedEvent struct {
+	EventName *string
+	Tenant    *string
+	EmittedAt *time.Time
+	Payload   json.RawMessage
+	Cursor    string
+}
+
+type ListedRun struct {
+	RunID          pgtype.UUID
+	TaskID         pgtype.UUID
+	TaskName       *string
+	Attempt        *int32
+	State          *string
+	ClaimedBy      *string
+	ClaimExpiresAt *time.Time
+	CreatedAt      *time.Time
+	AvailableAt    *time.Time
+	StartedAt      *time.Time
+	CompletedAt    *time.Time
+	FailedAt       *time.Time
+	FailureReason  json.RawMessage
+	Cursor         string
+}
+
+type ListedTask struct {
+	TaskID         pgtype.UUID
+	TaskName       *string
+	State          *string
+	Attempt        *int32
+	MaxAttempts    *int32
+	LostLeases     *int32
+	Priority       *int32
+	Tenant         *string
+	ParentID       pgtype.UUID
+	RootID         pgtype.UUID
+	Version        *string
+	IdempotencyKey *string
+	Tags           json.RawMessage
+	Attributes     json.RawMessage
+	Failure        json.RawMessage
+	Holder         *string
+	EnqueueAt      *time.Time
+	FirstStartedAt *time.Time
+	StartedAt      *time.Time
+	AvailableAt    *time.Time
+	EndedAt        *time.Time
+	Cursor         string
+}
+
+type ListedWait struct {
+	TaskID    pgtype.UUID
+	TaskName  *string
+	StepName  *string
+	Kind      *string
+	EventName *string
+	Tenant    *string
+	TimeoutAt *time.Time
+	CreatedAt *time.Time
+	Cursor    string
+}
+
 type NameNumber struct {
 	TaskName string
 	NameNo   int32
@@ -100,6 +174,20 @@ type QueueCleanup struct {
 	QueueName     string
 	TasksDeleted  int32
 	EventsDeleted int32
+}
+
+type QueueNumber struct {
+	QueueName       string
+	Pending         int64
+	Running         int64
+	Sleeping        int64
+	Scheduled       int64
+	Blocked         int64
+	Waits           int64
+	Workers         int64
+	IdleWorkers     int64
+	OldestPendingAt *time.Time
+	NextDueAt       *time.Time
 }
 
 type QueuePolicy struct {

@@ -101,3 +101,44 @@ create or replace function absurd.schedule_detach_jobs(p_queue_name text default
 create table cron_job (job_name text not null, job_id bigint not null);
 create or replace function absurd.enable_cron(p_queue_name text default null, p_partition_schedule text default '5 * * * *', p_cleanup_schedule text default '17 * * * *', p_detach_schedule text default '29 * * * *') returns setof cron_job language sql as '';
 create or replace function absurd.disable_cron(p_queue_name text default null) returns setof cron_job language sql as '';
+
+-- Lists. A page that ended early has a last row of nulls but for its cursor, so nothing else is without nulls.
+
+create table listed_task (
+  task_id uuid, task_name text, state text, attempt integer, max_attempts integer, lost_leases integer, priority integer,
+  tenant text, parent_id uuid, root_id uuid, version text, idempotency_key text, tags jsonb, attributes jsonb, failure jsonb, holder text,
+  enqueue_at timestamptz, first_started_at timestamptz, started_at timestamptz, available_at timestamptz, ended_at timestamptz,
+  cursor text not null);
+create or replace function absurd.list_tasks(p_queue text, p_states text[] default null, p_task_name text default null, p_tenant text default null,
+  p_tags jsonb default null, p_attributes jsonb default null, p_error text default null,
+  p_spawned_from timestamptz default null, p_spawned_to timestamptz default null,
+  p_limit integer default 100, p_after text default null, p_examine integer default 10000) returns setof listed_task language sql as '';
+
+create table listed_run (
+  run_id uuid, task_id uuid, task_name text, attempt integer, state text, claimed_by text, claim_expires_at timestamptz,
+  created_at timestamptz, available_at timestamptz, started_at timestamptz, completed_at timestamptz, failed_at timestamptz,
+  failure_reason jsonb, cursor text not null);
+create or replace function absurd.list_runs(p_queue text, p_task uuid default null, p_states text[] default null,
+  p_limit integer default 100, p_after text default null, p_examine integer default 10000) returns setof listed_run language sql as '';
+
+create table listed_checkpoint (
+  checkpoint_name text not null, kind text not null, outcome text not null, superseded boolean not null, attempt integer not null,
+  recorded_at timestamptz not null, state jsonb, seq bigint not null, cursor text not null);
+create or replace function absurd.list_checkpoints(p_queue text, p_task uuid, p_kinds text[] default null, p_limit integer default 100,
+  p_after text default null) returns setof listed_checkpoint language sql as '';
+
+create table listed_wait (
+  task_id uuid, task_name text, step_name text, kind text, event_name text, tenant text, timeout_at timestamptz,
+  created_at timestamptz, cursor text not null);
+create or replace function absurd.list_waits(p_queue text, p_kind text default null, p_event text default null, p_task uuid default null,
+  p_tenant text default null, p_limit integer default 100, p_after text default null, p_examine integer default 10000) returns setof listed_wait language sql as '';
+
+create table listed_event (event_name text, tenant text, emitted_at timestamptz, payload jsonb, cursor text not null);
+create or replace function absurd.list_events(p_queue text, p_prefix text default null, p_tenant text default null, p_emitted_from timestamptz default null,
+  p_emitted_to timestamptz default null, p_limit integer default 100, p_after text default null, p_examine integer default 10000) returns setof listed_event language sql as '';
+
+create table queue_numbers (
+  queue_name text not null, pending bigint not null, running bigint not null, sleeping bigint not null, scheduled bigint not null,
+  blocked bigint not null, waits bigint not null, workers bigint not null, idle_workers bigint not null,
+  oldest_pending_at timestamptz, next_due_at timestamptz);
+create or replace function absurd.queue_statistics(p_queue text default null) returns setof queue_numbers language sql as '';

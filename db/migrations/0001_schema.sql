@@ -218,6 +218,15 @@ create table absurd.waits (
 );
 create index waits_by_event on absurd.waits (queue_no, tenant, event_name);
 
+-- Failed and cancelled tasks, by when they ended: what somebody looks for first is found without reading history.
+create table absurd.ended (
+  queue_no integer not null,
+  state    "char" not null,
+  ended_at timestamptz not null,
+  task_id  uuid not null,
+  primary key (queue_no, state, ended_at, task_id)
+);
+
 -- Idempotency keys. scope is the task name for keys given through spawn_tasks, and '' for those given through spawn_task,
 -- whose keys are queue-wide by contract. fingerprint tells two different inputs under one key apart; 0: unknown.
 create table absurd.idempotency_keys (

@@ -203,6 +203,7 @@ begin
   delete from absurd.events where queue_no = v_queue_no;
   delete from absurd.tasks where queue_no = v_queue_no;
   delete from absurd.runs where queue_no = v_queue_no;
+  delete from absurd.ended where queue_no = v_queue_no;
   delete from absurd.ready where queue_no = v_queue_no;
   delete from absurd.timers where queue_no = v_queue_no;
   delete from absurd.waits where queue_no = v_queue_no;

@@ -96,10 +96,30 @@ begin
       claimed_by = case when v_forget then null else t.claimed_by end,
       claim_expires_at = case when v_forget then null else t.claim_expires_at end
   where t.queue_no = p_task.queue_no and t.task_id = p_task.task_id;
+  if p_state <> 'c' then
+    perform absurd.note_ended(p_task.queue_no, p_state, array[p_task.task_id], p_now);
+  end if;
   if p_task.watched then
     perform absurd.notify_ended(p_task.task_id);
   end if;
 end
+$$;
+
+-- note_ended keeps failed or cancelled tasks where list_tasks finds them by state. Whatever gives a task one of these states calls
+-- it, and whatever takes the state away, or the task, calls forget_ended.
+create function absurd.note_ended(p_queue_no integer, p_state "char", p_tasks uuid[], p_now timestamptz) returns void
+language sql
+as $$
+  insert into absurd.ended (queue_no, state, ended_at, task_id) select p_queue_no, p_state, p_now, u.task_id from unnest(p_tasks) u(task_id)
+  on conflict do nothing
+$$;
+
+-- forget_ended takes a task from where note_ended put it.
+create function absurd.forget_ended(p_task absurd.tasks) returns void
+language sql
+as $$
+  delete from absurd.ended e
+  where e.queue_no = p_task.queue_no and e.state = p_task.state and e.ended_at = p_task.ended_at and e.task_id = p_task.task_id
 $$;
 
 -- cancel_open_task cancels an open task at once, whoever holds it.
@@ -126,6 +146,9 @@ declare
 begin
   select t.* into v_task from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = p_task_id;
   perform absurd.unschedule(v_task);
+  if v_task.state = 'f' then
+    perform absurd.forget_ended(v_task);
+  end if;
 
   insert into absurd.runs as r (queue_no, run_id, task_id, attempt, state, created_at, available_at, started_at, failed_at,
     claim_expires_at, claimed_by, failure_reason)

@@ -77,6 +77,7 @@ begin
   delete from absurd.checkpoints c where c.queue_no = p_queue_no and c.task_id = p_task_id;
   delete from absurd.runs r where r.queue_no = p_queue_no and r.task_id = p_task_id;
   delete from absurd.idempotency_keys k where k.queue_no = p_queue_no and k.task_id = p_task_id;
+  perform absurd.forget_ended(t) from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = p_task_id and t.state <> 'c';
   delete from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = p_task_id;
 end
 $$;

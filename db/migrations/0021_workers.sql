@@ -141,6 +141,7 @@ begin
   from taken k;
 
   if poisoned > 0 then
+    perform absurd.note_ended(p_queue_no, 'f', v_failed, p_now);
     perform absurd.drop_waits(p_queue_no, v_failed);
   end if;
   if requeued > 0 then

@@ -89,6 +89,7 @@ declare
   v_timer record;
   v_fired integer := 0;
   v_next  timestamptz;
+  v_done  uuid[] := '{}';
 begin
   for v_timer in
     select m.timer, t.*
@@ -106,7 +107,8 @@ begin
   loop
     exit when v_fired >= p_limit;
     delete from absurd.timers m where m.ctid = v_timer.timer;
-    continue when v_timer.state in ('c', 'f', 'x');
+    -- A task can have several timers of a kind, and the loop has read their rows ahead of what it does to the first.
+    continue when v_timer.state in ('c', 'f', 'x') or v_timer.task_id = any (v_done);
     if p_kind = 'd' then
       v_next := absurd.policy_deadline(v_timer.cancellation, v_timer.enqueue_at, v_timer.first_started_at, v_timer.revived_at, p_now);
     else
@@ -114,6 +116,7 @@ begin
     end if;
     if v_next <= p_now then
       v_fired := v_fired + 1;
+      v_done := v_done || v_timer.task_id;
       begin
         if p_kind = 'd' then
           perform absurd.cancel_open_task(p_queue_no, v_timer.task_id, p_now);

@@ -165,6 +165,11 @@ begin
   )
   select count(absurd.notify_ended(e.task_id)) into v_told from ended e where e.watched and e.state <> 'r';
 
+  if 'fail' = any (p_actions) then
+    perform absurd.note_ended(p_queue_no, 'f', array_agg(u.task_id), p_now)
+    from unnest(p_rows, p_tasks, p_actions) u(row, task_id, action)
+    where u.row is not null and u.action = 'fail';
+  end if;
   if array_position(p_waiting, true) is not null then
     perform absurd.drop_waits(p_queue_no, array_agg(u.task_id))
     from unnest(p_rows, p_tasks, p_actions, p_waiting) u(row, task_id, action, waiting)

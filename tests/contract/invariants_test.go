@@ -61,6 +61,10 @@ var invariants = []struct{ says, violations string }{
 			and m.due_at <= coalesce(t.revived_at, t.first_started_at, t.enqueue_at) + make_interval(secs =>
 				case when t.first_started_at is null then (t.cancellation->>'max_delay')::int else (t.cancellation->>'max_duration')::int end))
 		and case when t.first_started_at is null then (t.cancellation->>'max_delay')::int else (t.cancellation->>'max_duration')::int end is not null`},
+	{"failed and cancelled tasks, and no others, are in ended", `
+		select coalesce(t.task_id, e.task_id), t.state, e.state, t.ended_at, e.ended_at from absurd.tasks t full join absurd.ended e using (queue_no, task_id)
+		where queue_no = (select q.queue_no from absurd.queues q where q.queue_name = {q})
+		and (t.task_id is null or (t.state in ('f', 'x')) <> (e.task_id is not null) or (e.state, e.ended_at) <> (t.state, t.ended_at))`},
 	{"has_waits tells of every wait, and an open task's has_records of every checkpoint", `
 		select t.task_id from absurd.queues q join absurd.tasks t using (queue_no)
 		where q.queue_name = {q}

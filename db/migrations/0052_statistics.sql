@@ -1,0 +1,52 @@
+-- Numbers about queues, from what is alive: no finished task is looked at.
+
+-- queue_statistics counts, for one queue or for all, in the order of their names: pending tasks, by their name also those that may start
+-- only later (scheduled); running, sleeping and blocked ones; open waits; workers, and how many of them are idle; when the longest
+-- waiting pending task became available; and when the next timer is due. AB004 for an unknown queue. Runs that claim_task gave out without
+-- a lease (timeout 0) are not counted. The cost grows with the number of open tasks, not with the history.
+create function absurd.queue_statistics(p_queue text default null)
+returns table (queue_name text, pending bigint, running bigint, sleeping bigint, scheduled bigint, blocked bigint, waits bigint, workers bigint,
+  idle_workers bigint, oldest_pending_at timestamptz, next_due_at timestamptz)
+language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+as $$
+#variable_conflict use_column
+begin
+  if p_queue is not null then
+    perform absurd.queue_number(p_queue);
+  end if;
+  return query
+    select q.queue_name, r.pending, h.running, s.sleeping, s.scheduled, s.blocked, w.waits, k.workers, k.idle, r.oldest, m.next
+    from absurd.queues q
+    cross join lateral (
+      select count(*) as pending, min(r.available_at) as oldest from absurd.ready r where r.queue_no = q.queue_no
+    ) r
+    cross join lateral (
+      select count(*) as running
+      from (
+        select i.task_id from absurd.claims c cross join unnest(c.task_ids) i(task_id) where c.queue_no = q.queue_no
+        union
+        select m.task_id from absurd.timers m where m.queue_no = q.queue_no and m.kind = 'l'
+      ) h
+      cross join lateral (select from absurd.tasks t where t.queue_no = q.queue_no and t.task_id = h.task_id and t.state = 'r' offset 0) t
+    ) h
+    cross join lateral (
+      select count(*) filter (where t.state = 's' and t.first_started_at is not null) as sleeping,
+             count(*) filter (where t.state = 's' and t.first_started_at is null) as scheduled,
+             count(*) filter (where t.state = 'b') as blocked
+      from (
+        select m.task_id from absurd.timers m where m.queue_no = q.queue_no and m.kind = 'w'
+        union
+        select w.task_id from absurd.waits w where w.queue_no = q.queue_no
+      ) o
+      cross join lateral (select t.state, t.first_started_at from absurd.tasks t where t.queue_no = q.queue_no and t.task_id = o.task_id offset 0) t
+    ) s
+    cross join lateral (select count(*) as waits from absurd.waits w where w.queue_no = q.queue_no) w
+    cross join lateral (
+      select count(*) as workers, count(*) filter (where k.idle) as idle from absurd.worker_queues k where k.queue_no = q.queue_no
+    ) k
+    cross join lateral (select min(m.due_at) as next from absurd.timers m where m.queue_no = q.queue_no) m
+    where p_queue is null or q.queue_name = p_queue
+    order by q.queue_name;
+end
+$$;
