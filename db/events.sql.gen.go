@@ -71,19 +71,27 @@ func (q *Queries) EmitEvent(ctx context.Context, db DBTX, arg EmitEventParams) e
 }
 
 const emitEvents = `-- name: EmitEvents :many
-select ord, first from absurd.emit_events(p_queue => $1, p_names => $2::text[], p_payloads => $3::jsonb[])
+select ord, first from absurd.emit_events(p_queue => $1, p_names => $2::text[], p_payloads => $3::jsonb[],
+       p_tenant => $4::text)
 `
 
 type EmitEventsParams struct {
 	Queue    string
 	Names    []string
 	Payloads []json.RawMessage
+	Tenant   *string
 }
 
 // EmitEvents emits events and wakes the tasks that wait for them. Rows come by position (Ord counts from 1); First is
-// false where the name had a payload already, which stays. A nil payload is JSON null. ErrUnknownQueue, ErrInvalidName.
+// false where the name had a payload already, which stays. A nil payload is JSON null; a nil Tenant is the session's.
+// ErrUnknownQueue, ErrInvalidName.
 func (q *Queries) EmitEvents(ctx context.Context, db DBTX, arg EmitEventsParams) ([]EmittedEvent, error) {
-	rows, err := db.Query(ctx, emitEvents, arg.Queue, arg.Names, arg.Payloads)
+	rows, err := db.Query(ctx, emitEvents,
+		arg.Queue,
+		arg.Names,
+		arg.Payloads,
+		arg.Tenant,
+	)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,10 @@ import (
 )
 
 type Querier interface {
+	// AllowTenant lets a login role use a tenant: "" for what has none, "*" for all. Only the engine's owner may. ErrInvalidOption.
+	AllowTenant(ctx context.Context, db DBTX, arg AllowTenantParams) error
+	// ApplyRights gives the roles of ListRoles their rights, where they were made by other means than CreateRoles.
+	ApplyRights(ctx context.Context, db DBTX) error
 	// AwaitEvent puts a run claimed with ClaimTask to sleep until an event, for at most Timeout seconds if given, or answers at
 	// once: one row, with the payload, or without one when the wait has timed out. ErrCancelled.
 	AwaitEvent(ctx context.Context, db DBTX, arg AwaitEventParams) ([]AwaitedEvent, error)
@@ -36,10 +40,15 @@ type Querier interface {
 	CreateQueue(ctx context.Context, db DBTX, queue string) error
 	// CreateQueueWithStorage makes a queue with storage mode "unpartitioned" or "partitioned"; nothing happens if there is one of that mode.
 	CreateQueueWithStorage(ctx context.Context, db DBTX, arg CreateQueueWithStorageParams) error
+	// CreateRoles makes those roles for users of the database that are missing, gives all of them their rights, and returns how many it
+	// made. Where the session may not make roles, the server sends a warning that says what an administrator has to do.
+	CreateRoles(ctx context.Context, db DBTX) (int32, error)
 	// CurrentTime returns the engine's clock: the server's, or the one that a test has set.
 	CurrentTime(ctx context.Context, db DBTX) (time.Time, error)
 	// DisableCron removes the jobs of EnableCron.
 	DisableCron(ctx context.Context, db DBTX, queue *string) ([]CronJob, error)
+	// DisallowTenant takes back what AllowTenant gave. A role that has nothing left may use tenant "".
+	DisallowTenant(ctx context.Context, db DBTX, arg DisallowTenantParams) error
 	// DropDetachedPartition drops a partition that has been detached, unschedules the job of the given name, and says whether the
 	// partition is gone.
 	DropDetachedPartition(ctx context.Context, db DBTX, arg DropDetachedPartitionParams) (bool, error)
@@ -48,7 +57,8 @@ type Querier interface {
 	// EmitEvent emits one event as the other Absurd clients do.
 	EmitEvent(ctx context.Context, db DBTX, arg EmitEventParams) error
 	// EmitEvents emits events and wakes the tasks that wait for them. Rows come by position (Ord counts from 1); First is
-	// false where the name had a payload already, which stays. A nil payload is JSON null. ErrUnknownQueue, ErrInvalidName.
+	// false where the name had a payload already, which stays. A nil payload is JSON null; a nil Tenant is the session's.
+	// ErrUnknownQueue, ErrInvalidName.
 	EmitEvents(ctx context.Context, db DBTX, arg EmitEventsParams) ([]EmittedEvent, error)
 	// EnableCron schedules the upkeep of a queue, or of all (nil), with pg_cron.
 	EnableCron(ctx context.Context, db DBTX, arg EnableCronParams) ([]CronJob, error)
@@ -91,6 +101,9 @@ type Querier interface {
 	ListEvents(ctx context.Context, db DBTX, arg ListEventsParams) ([]ListedEvent, error)
 	// ListQueues returns the names of all queues, in order.
 	ListQueues(ctx context.Context, db DBTX) ([]string, error)
+	// ListRoles returns the roles for users of the database: the kind of user (producer, client, worker, operator, viewer, tester), the
+	// name of the role, and whether it has been made.
+	ListRoles(ctx context.Context, db DBTX) ([]UserRole, error)
 	// ListRuns lists the runs of a task, the first attempt first; without one those of all tasks of the queue, the newest task first. Pages
 	// are those of ListTasks. ErrUnknownQueue, ErrInvalidOption.
 	ListRuns(ctx context.Context, db DBTX, arg ListRunsParams) ([]ListedRun, error)
@@ -99,6 +112,8 @@ type Querier interface {
 	// or cancelled alone, latest end first; pending, as they will be claimed; sleeping and blocked, as they will be woken; else by id, the
 	// newest first. ErrUnknownQueue, ErrInvalidOption.
 	ListTasks(ctx context.Context, db DBTX, arg ListTasksParams) ([]ListedTask, error)
+	// ListTenantRoles returns which role may use which tenant.
+	ListTenantRoles(ctx context.Context, db DBTX) ([]TenantRole, error)
 	// ListWaits lists open waits by task: of one Task, of one Kind (event, child, message), for one Event, or all. Pages are those of
 	// ListTasks. ErrUnknownQueue, ErrInvalidOption.
 	ListWaits(ctx context.Context, db DBTX, arg ListWaitsParams) ([]ListedWait, error)
@@ -106,6 +121,8 @@ type Querier interface {
 	LoadNamedRecords(ctx context.Context, db DBTX, arg LoadNamedRecordsParams) ([]Record, error)
 	// LoadRecords returns all records of tasks, by task and then in the order in which they were written.
 	LoadRecords(ctx context.Context, db DBTX, arg LoadRecordsParams) ([]Record, error)
+	// MyTenants returns the tenants that this session may use; nil: all.
+	MyTenants(ctx context.Context, db DBTX) ([]string, error)
 	// NextDue returns when the earliest timer of a queue is due; nil when there is none.
 	NextDue(ctx context.Context, db DBTX, queue string) (*time.Time, error)
 	// PartitionWeekTag names a moment's ISO week in UTC with three digits: the last of the year, two of the week.

@@ -252,3 +252,14 @@ type TaskRun struct {
 	Attempt int32
 	Created bool
 }
+
+type TenantRole struct {
+	RoleName string
+	Tenant   string
+}
+
+type UserRole struct {
+	Kind     string
+	RoleName string
+	Made     bool
+}

@@ -38,7 +38,7 @@ create or replace function absurd.commit_passes(
   p_removed_units integer[], p_removed_names text[], p_resend boolean default false) returns setof answer language sql as '';
 
 create table emitted_event (ord integer not null, first boolean not null);
-create or replace function absurd.emit_events(p_queue text, p_names text[], p_payloads jsonb[]) returns setof emitted_event language sql as '';
+create or replace function absurd.emit_events(p_queue text, p_names text[], p_payloads jsonb[], p_tenant text default null) returns setof emitted_event language sql as '';
 
 create table outcome (
   task_id uuid not null, task_name text not null, state text not null, attempt integer not null, result jsonb, failure jsonb);
@@ -55,6 +55,14 @@ create table step_record (answer text not null, outcome text, recorded_at timest
 create or replace function absurd.record_step(p_queue text, p_worker bigint, p_task uuid, p_token integer, p_name text, p_fingerprint bigint,
   p_recorded_at timestamptz, p_state jsonb) returns setof step_record language sql as '';
 create or replace function absurd.find_step(p_queue text, p_worker bigint, p_task uuid, p_token integer, p_name text) returns setof step_record language sql as '';
+create table tenants_answer (my_tenants text[]);
+create or replace function absurd.my_tenants() returns setof tenants_answer language sql as '';
+
+create table tenant_role (role_name text not null, tenant text not null);
+create or replace function absurd.list_tenant_roles() returns setof tenant_role language sql as '';
+
+create table user_role (kind text not null, role_name text not null, made boolean not null);
+create or replace function absurd.list_roles() returns setof user_role language sql as '';
 
 -- The contract's functions.
 

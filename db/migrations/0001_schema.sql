@@ -50,6 +50,7 @@ create table absurd.task_names (
 create table absurd.workers (
   worker_id        bigint generated always as identity primary key,
   worker_name      text not null,
+  login            name not null default session_user, -- a session that may not use all tenants uses its own login's workers alone
   registered_at    timestamptz not null,
   lease_expires_at timestamptz not null
 ) with (fillfactor = 50);
@@ -137,15 +138,18 @@ create table absurd.runs (
 );
 create index runs_by_task on absurd.runs (queue_no, task_id);
 
--- Runs that may start now. Claim deletes from it in index order and stops at its limit.
+-- Runs that may start now. Claim deletes from it in index order and stops at its limit. tenant is null for tasks without one, so
+-- that they do not pay for the second index, by which workers find their tasks that may not take those of all tenants.
 create table absurd.ready (
   queue_no     integer not null,
   name_no      integer not null,
   priority     smallint not null,
   available_at timestamptz not null,
-  task_id      uuid not null
+  task_id      uuid not null,
+  tenant       text
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 create index ready_in_claim_order on absurd.ready (queue_no, name_no, priority, available_at, task_id);
+create index ready_by_tenant on absurd.ready (queue_no, tenant, name_no, priority, available_at, task_id) where tenant is not null;
 
 -- Kinds: w wake the task (sleep, retry, wait timeout); its due_at is the task's available_at, and it goes when the task wakes.
 -- The others say only "look again", may be early or too late to matter, and are removed or re-armed when they fire:

@@ -36,14 +36,14 @@ $$;
 -- state_word is the long form of a task's state.
 create function absurd.state_word(p_state "char") returns text
 language sql immutable strict parallel safe
-as $$
-  select case p_state when 'p' then 'pending' when 'r' then 'running' when 's' then 'sleeping' when 'b' then 'blocked'
-                      when 'c' then 'completed' when 'f' then 'failed' when 'x' then 'cancelled' end
-$$;
+return case p_state when 'p' then 'pending' when 'r' then 'running' when 's' then 'sleeping' when 'b' then 'blocked'
+                      when 'c' then 'completed' when 'f' then 'failed' when 'x' then 'cancelled' end;
 
--- The readers' relations, over all queues. Only tenant '' has events here: a reader expects one row an event name.
+-- The readers' relations, over all queues, each with the rows of the tenants that the session may use; of events, who may use all
+-- tenants sees those of tenant '', because a reader expects one row an event name. As barriers, so that no function of a reader
+-- sees a row before the tenant was looked at.
 
-create view absurd.reader_tasks as
+create view absurd.reader_tasks with (security_barrier) as
 select t.queue_no, t.task_id, n.task_name, t.params, t.headers, t.retry_strategy, t.max_attempts, t.cancellation, t.enqueue_at,
        t.first_started_at, case t.state when 'b' then 'sleeping' else absurd.state_word(t.state) end as state,
        t.attempt as attempts, coalesce(t.run_id, t.task_id) as last_attempt_run,
@@ -51,16 +51,17 @@ select t.queue_no, t.task_id, n.task_name, t.params, t.headers, t.retry_strategy
        case when t.state = 'x' then t.ended_at end as cancelled_at,
        t.idempotency_key, t.failure
 from absurd.tasks t
-join absurd.task_names n on n.name_no = t.name_no;
+join absurd.task_names n on n.name_no = t.name_no
+where (select absurd.my_tenants()) is null or t.tenant = any ((select absurd.my_tenants())::text[]);
 
 -- run_state is the state of a task's current run. It differs from the task's where a policy cancelled the task because its
 -- failed run could not be retried in time: then the failure is kept, and the run is failed.
 create function absurd.run_state(p_task_state "char", p_failure jsonb) returns "char"
 language sql immutable parallel safe
-as $$ select case when p_task_state = 'x' and p_failure is not null then 'f'::"char" else p_task_state end $$;
+return case when p_task_state = 'x' and p_failure is not null then 'f'::"char" else p_task_state end;
 
 -- The current run of each task, as its task's row has it.
-create view absurd.reader_current_runs as
+create view absurd.reader_current_runs with (security_barrier) as
 select t.queue_no, t.task_id, t.run_id, t.attempt, t.enqueue_at,
        case t.state when 'b' then 'sleeping' else absurd.state_word(absurd.run_state(t.state, t.failure)) end as state,
        case when t.worker_id is null then t.claimed_by else coalesce(w.worker_name, 'worker ' || t.worker_id) end as claimed_by,
@@ -71,10 +72,11 @@ select t.queue_no, t.task_id, t.run_id, t.attempt, t.enqueue_at,
        case when t.state = 'c' then t.result end as result,
        case when absurd.run_state(t.state, t.failure) = 'f' then t.failure end as failure_reason
 from absurd.tasks t
-left join absurd.workers w on w.worker_id = t.worker_id;
+left join absurd.workers w on w.worker_id = t.worker_id
+where (select absurd.my_tenants()) is null or t.tenant = any ((select absurd.my_tenants())::text[]);
 
 -- Three branches, so that a look-up by run id finds an index in each: first attempts, later current ones, and those that are over.
-create view absurd.reader_runs as
+create view absurd.reader_runs with (security_barrier) as
 select c.queue_no, c.task_id as run_id, c.task_id, c.attempt, c.state, c.claimed_by, c.claim_expires_at, c.available_at,
        c.wake_event, c.event_payload, c.started_at, c.completed_at, c.failed_at, c.result, c.failure_reason, c.enqueue_at as created_at
 from absurd.reader_current_runs c
@@ -90,26 +92,28 @@ select r.queue_no, r.run_id, r.task_id, r.attempt, absurd.state_word(r.state), r
        coalesce(r.available_at, r.created_at), null::text, null::jsonb, r.started_at, null::timestamptz, r.failed_at, null::jsonb,
        r.failure_reason, r.created_at
 from absurd.runs r
-where r.state <> 'p';
+where r.state <> 'p' and ((select absurd.my_tenants()) is null or absurd.my_task(r.queue_no, r.task_id));
 
-create view absurd.reader_checkpoints as
+create view absurd.reader_checkpoints with (security_barrier) as
 select c.queue_no, c.seq, c.attempt, c.outcome, c.task_id, c.checkpoint_name, c.state, case c.outcome when 'n' then 'pending' else 'committed' end as status,
        case c.attempt when 1 then c.task_id
          else (select r.run_id from absurd.runs r
                where r.queue_no = c.queue_no and r.task_id = c.task_id and r.attempt = c.attempt) end as owner_run_id,
        c.recorded_at as updated_at
-from absurd.checkpoints c;
+from absurd.checkpoints c
+where (select absurd.my_tenants()) is null or absurd.my_task(c.queue_no, c.task_id);
 
-create view absurd.reader_events as
+create view absurd.reader_events with (security_barrier) as
 select e.queue_no, e.event_name, e.payload, e.emitted_at
 from absurd.events e
-where e.tenant = '';
+where e.tenant = any (coalesce((select absurd.my_tenants()), '{""}'));
 
-create view absurd.reader_waits as
+create view absurd.reader_waits with (security_barrier) as
 select w.queue_no, w.task_id, coalesce(t.run_id, t.task_id) as run_id, w.step_name, w.event_name, w.timeout_at, w.created_at
 from absurd.waits w
 join absurd.tasks t on t.queue_no = w.queue_no and t.task_id = w.task_id
-where t.state in ('s', 'b');
+where t.state in ('s', 'b')
+  and ((select absurd.my_tenants()) is null or t.tenant = any ((select absurd.my_tenants())::text[]));
 
 -- ensure_queue_tables makes those of a queue's relations that are missing. A queue that has them all takes no lock.
 create function absurd.ensure_queue_tables(p_queue_name text) returns void
@@ -137,8 +141,10 @@ begin
     -- Two sessions that repair one queue at once: the second waits here, and then finds the relation.
     perform pg_advisory_xact_lock(hashtext('absurd.ensure_queue_tables'), v_queue_no);
     continue when to_regclass(v_relation.name) is not null;
+    perform absurd.require_all_tenants('make a queue');
     execute format('create view %s as select %s from absurd.%I where queue_no = %s',
                    v_relation.name, v_relation.columns, v_relation.source, v_queue_no);
+    perform absurd.grant_reading(v_relation.name);
   end loop;
 end
 $$;
@@ -161,6 +167,7 @@ begin
   end if;
   select q.storage_mode into v_found from absurd.queues q where q.queue_name = p_queue_name;
   if not found then
+    perform absurd.require_all_tenants('make a queue');
     insert into absurd.queues (queue_name, storage_mode) values (p_queue_name, v_mode) on conflict (queue_name) do nothing;
     select q.storage_mode into v_found from absurd.queues q where q.queue_name = p_queue_name;
   end if;
@@ -173,8 +180,12 @@ $$;
 
 -- create_queue with a name alone makes an unpartitioned queue.
 create function absurd.create_queue(p_queue_name text) returns void
-language sql
-as $$ select absurd.create_queue(p_queue_name, 'unpartitioned') $$;
+language plpgsql
+as $$
+begin
+  perform absurd.create_queue(p_queue_name, 'unpartitioned');
+end
+$$;
 
 -- drop_queue removes a queue with everything in it; an unknown name is no error. It drops whatever relations stand under the
 -- queue's names, and checks no name: what exists must be removable.
@@ -186,6 +197,7 @@ declare
   v_queue_no integer;
   v_relation record;
 begin
+  perform absurd.require_all_tenants('drop a queue');
   select q.queue_no into v_queue_no from absurd.queues q where q.queue_name = p_queue_name for update;
   if not found then
     return;
@@ -211,6 +223,7 @@ begin
   delete from absurd.claims where queue_no = v_queue_no;
   delete from absurd.idempotency_keys where queue_no = v_queue_no;
   delete from absurd.worker_queues where queue_no = v_queue_no;
+  delete from absurd.tenant_walks where queue_no = v_queue_no;
   delete from absurd.task_names where queue_no = v_queue_no;
   delete from absurd.queues where queue_no = v_queue_no;
 end
@@ -218,5 +231,9 @@ $$;
 
 -- list_queues names all queues, in order.
 create function absurd.list_queues() returns table (queue_name text)
-language sql
-as $$ select q.queue_name from absurd.queues q order by q.queue_name $$;
+language plpgsql
+as $$
+begin
+  return query select q.queue_name from absurd.queues q order by q.queue_name;
+end
+$$;

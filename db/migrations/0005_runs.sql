@@ -8,7 +8,7 @@
 -- The functions that callers call turn sequential scans, hash joins and merge joins off: a session keeps its plans, and one that
 -- was made while a table was small must not read the whole table when it has grown.
 
--- find_run says which attempt of which task a run id names; nulls if none. Both never change.
+-- find_run says which attempt of which task a run id names; nulls if none, or none that this session may use. Both never change.
 create function absurd.find_run(p_queue_no integer, p_run_id uuid, out task_id uuid, out attempt integer)
 language plpgsql stable
 as $$
@@ -19,6 +19,7 @@ begin
     select r.task_id, r.attempt into find_run.task_id, find_run.attempt
     from absurd.runs r where r.queue_no = p_queue_no and r.run_id = p_run_id;
   end if;
+  task_id := absurd.shown_task(p_queue_no, task_id);
 end
 $$;
 
@@ -169,8 +170,8 @@ begin
   where t.queue_no = p_queue_no and t.task_id = p_task_id;
 
   if v_due <= p_now then
-    insert into absurd.ready (queue_no, name_no, priority, available_at, task_id)
-    values (p_queue_no, v_task.name_no, v_task.priority, v_due, p_task_id);
+    insert into absurd.ready (queue_no, name_no, priority, available_at, task_id, tenant)
+    values (p_queue_no, v_task.name_no, v_task.priority, v_due, p_task_id, nullif(v_task.tenant, ''));
     perform absurd.notify_ready(p_queue_no);
   elsif v_due < 'infinity' then
     insert into absurd.timers (queue_no, kind, due_at, task_id) values (p_queue_no, 'w', v_due, p_task_id) on conflict do nothing;

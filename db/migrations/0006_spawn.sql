@@ -19,7 +19,7 @@ $$;
 
 -- insert_task writes a pending task under the given id. Its options are checked by the caller.
 create function absurd.insert_task(p_queue_no integer, p_task_id uuid, p_task_name text, p_params jsonb, p_headers jsonb,
-  p_retry_strategy jsonb, p_max_attempts integer, p_cancellation jsonb, p_idempotency_key text, p_now timestamptz) returns void
+  p_retry_strategy jsonb, p_max_attempts integer, p_cancellation jsonb, p_idempotency_key text, p_tenant text, p_now timestamptz) returns void
 language plpgsql
 as $$
 declare
@@ -27,10 +27,11 @@ declare
   v_policy  float8;
 begin
   insert into absurd.tasks (task_id, enqueue_at, available_at, queue_no, name_no, max_attempts, params, headers, retry_strategy,
-    cancellation, idempotency_key)
+    cancellation, idempotency_key, tenant)
   values (p_task_id, p_now, p_now, p_queue_no, v_name_no, p_max_attempts, p_params, p_headers, p_retry_strategy, p_cancellation,
-    p_idempotency_key);
-  insert into absurd.ready (queue_no, name_no, priority, available_at, task_id) values (p_queue_no, v_name_no, 0, p_now, p_task_id);
+    p_idempotency_key, p_tenant);
+  insert into absurd.ready (queue_no, name_no, priority, available_at, task_id, tenant)
+  values (p_queue_no, v_name_no, 0, p_now, p_task_id, nullif(p_tenant, ''));
   if p_cancellation is not null then
     v_policy := least(absurd.seconds_option(p_cancellation, 'max_delay'), absurd.seconds_option(p_cancellation, 'max_duration'));
     if v_policy is not null then
@@ -56,6 +57,7 @@ declare
   v_now      timestamptz := absurd.current_time();
   v_task_id  uuid := absurd.uuidv7_at(v_now);
   v_key      text := p_options ->> 'idempotency_key';
+  v_tenant   text := absurd.session_tenant(null);
   v_tries    integer := 0;
 begin
   perform absurd.check_name('the task name', p_task_name);
@@ -67,14 +69,14 @@ begin
         using errcode = 'program_limit_exceeded';
     end if;
     loop
-      insert into absurd.idempotency_keys (queue_no, idempotency_key, task_id) values (v_queue_no, v_key, v_task_id)
+      insert into absurd.idempotency_keys (queue_no, tenant, idempotency_key, task_id) values (v_queue_no, v_tenant, v_key, v_task_id)
       on conflict (queue_no, tenant, scope, idempotency_key) do nothing;
       exit when found;
       return query
         select t.task_id, coalesce(t.run_id, t.task_id), t.attempt, false
         from absurd.idempotency_keys k
         join absurd.tasks t on t.queue_no = k.queue_no and t.task_id = k.task_id
-        where k.queue_no = v_queue_no and k.tenant = '' and k.scope = '' and k.idempotency_key = v_key;
+        where k.queue_no = v_queue_no and k.tenant = v_tenant and k.scope = '' and k.idempotency_key = v_key;
       if found then
         return;
       end if;
@@ -87,7 +89,7 @@ begin
     end loop;
   end if;
   perform absurd.insert_task(v_queue_no, v_task_id, p_task_name, coalesce(p_params, 'null'), p_options -> 'headers',
-    p_options -> 'retry_strategy', absurd.number_option(p_options, 'max_attempts')::integer, p_options -> 'cancellation', v_key, v_now);
+    p_options -> 'retry_strategy', absurd.number_option(p_options, 'max_attempts')::integer, p_options -> 'cancellation', v_key, v_tenant, v_now);
   return query select v_task_id, v_task_id, 1, true;
 end
 $$;

@@ -16,6 +16,7 @@ declare
   v_worker   text := coalesce(nullif(p_worker_id, ''), 'worker');
   v_timeout  integer := greatest(coalesce(p_claim_timeout, 30), 0);
   v_limit    integer := greatest(coalesce(p_qty, 1), 1);
+  v_tenants  text[] := absurd.session_tenants();
   v_ends     timestamptz := case when v_timeout > 0 then v_now + make_interval(secs => v_timeout) end;
   v_names    integer[] := array(select n.name_no from absurd.task_names n where n.queue_no = v_queue_no);
   v_rows     tid[];
@@ -27,7 +28,11 @@ begin
   perform absurd.fire_timers(v_queue_no, 'l', v_limit, v_now);
   perform absurd.fire_timers(v_queue_no, 'w', v_limit, v_now);
 
-  select r.tasks, r.task_ids into v_rows, v_taken from absurd.take_ready(v_queue_no, v_names, v_limit, v_now) r;
+  if v_tenants is null then
+    select r.tasks, r.task_ids into v_rows, v_taken from absurd.take_ready(v_queue_no, v_names, v_limit, v_now) r;
+  else
+    select r.tasks, r.task_ids into v_rows, v_taken from absurd.take_ready_of(v_queue_no, v_tenants, v_names, v_limit, v_now) r;
+  end if;
   if v_taken is null then
     return;
   end if;

@@ -7,9 +7,10 @@ set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
   v_queue_no integer := absurd.require_queue(p_queue_name);
+  v_task_id  uuid := absurd.shown_task(v_queue_no, p_task_id);
   v_state    "char";
 begin
-  select t.state into v_state from absurd.tasks t where t.queue_no = v_queue_no and t.task_id = p_task_id for update;
+  select t.state into v_state from absurd.tasks t where t.queue_no = v_queue_no and t.task_id = v_task_id for update;
   if not found then
     raise exception 'task % not found in queue "%"', p_task_id, p_queue_name;
   end if;
@@ -30,6 +31,7 @@ as $$
 #variable_conflict use_column
 declare
   v_queue_no integer := absurd.require_queue(p_queue_name);
+  v_task_id  uuid := absurd.shown_task(v_queue_no, p_task_id);
   v_now      timestamptz := absurd.current_time();
   v_task     absurd.tasks;
   v_max      integer;
@@ -37,7 +39,7 @@ declare
 begin
   perform absurd.check_number_option(p_options, 'max_attempts', 1, true);
   v_max := absurd.number_option(p_options, 'max_attempts')::integer;
-  select t.* into v_task from absurd.tasks t where t.queue_no = v_queue_no and t.task_id = p_task_id for update;
+  select t.* into v_task from absurd.tasks t where t.queue_no = v_queue_no and t.task_id = v_task_id for update;
   if not found then
     raise exception 'task % not found in queue "%"', p_task_id, p_queue_name;
   end if;
@@ -49,7 +51,8 @@ begin
     v_id := absurd.uuidv7_at(v_now);
     perform absurd.insert_task(v_queue_no, v_id,
       (select n.task_name from absurd.task_names n where n.name_no = v_task.name_no),
-      v_task.params, v_task.headers, v_task.retry_strategy, coalesce(v_max, v_task.max_attempts), v_task.cancellation, null, v_now);
+      v_task.params, v_task.headers, v_task.retry_strategy, coalesce(v_max, v_task.max_attempts), v_task.cancellation, null, v_task.tenant,
+      v_now);
     return query select v_id, v_id, 1, true;
     return;
   end if;
@@ -99,10 +102,11 @@ as $$
 #variable_conflict use_column
 declare
   v_queue_no integer := absurd.require_queue(absurd.validate_queue_name(p_queue_name));
+  v_task_id  uuid := absurd.shown_task(v_queue_no, p_task_id);
 begin
   return query
     select t.task_id, t.state, t.completed_payload, case when t.state = 'failed' then t.failure end
     from absurd.reader_tasks t
-    where t.queue_no = v_queue_no and t.task_id = p_task_id;
+    where t.queue_no = v_queue_no and t.task_id = v_task_id;
 end
 $$;

@@ -67,11 +67,12 @@ as $$
 #variable_conflict use_column
 declare
   v_queue_no integer := absurd.require_queue(p_queue_name);
+  v_task_id  uuid := absurd.shown_task(v_queue_no, p_task_id);
 begin
   return query
     select c.checkpoint_name, c.state, c.status, c.owner_run_id, c.updated_at
     from absurd.reader_checkpoints c
-    where c.queue_no = v_queue_no and c.task_id = p_task_id and c.checkpoint_name = p_step_name
+    where c.queue_no = v_queue_no and c.task_id = v_task_id and c.checkpoint_name = p_step_name
       and (c.outcome = 'v' or c.outcome = 'n' and p_include_pending);
 end
 $$;

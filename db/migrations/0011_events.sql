@@ -13,6 +13,7 @@ declare
   v_queue_no   integer := absurd.require_queue(p_queue_name);
   v_now        timestamptz := absurd.current_time();
   v_timeout_at timestamptz := v_now + make_interval(secs => p_timeout);
+  v_task_id    uuid := absurd.shown_task(v_queue_no, p_task_id);
   v_tenant     text := '';
   v_payload    jsonb;
   v_run        record;
@@ -25,15 +26,17 @@ begin
   end if;
 
   select c.state into v_payload from absurd.checkpoints c
-  where c.queue_no = v_queue_no and c.task_id = p_task_id and c.checkpoint_name = p_step_name and c.outcome in ('v', 'n');
+  where c.queue_no = v_queue_no and c.task_id = v_task_id and c.checkpoint_name = p_step_name and c.outcome in ('v', 'n');
   if v_payload is not null then
     return query select false, v_payload;
     return;
   end if;
 
   -- The event's row is locked before the task's, so that no emit can fall between the look and the wait.
-  select t.tenant into v_tenant from absurd.tasks t where t.queue_no = v_queue_no and t.task_id = p_task_id;
-  v_payload := absurd.share_event(v_queue_no, coalesce(v_tenant, ''), p_event_name);
+  select t.tenant into v_tenant from absurd.tasks t where t.queue_no = v_queue_no and t.task_id = v_task_id;
+  if found then
+    v_payload := absurd.share_event(v_queue_no, v_tenant, p_event_name);
+  end if;
   v_run := absurd.lock_own_run(v_queue_no, p_task_id, p_run_id);
   v_task := v_run.task;
   if v_run.state <> 'r' then
@@ -93,7 +96,7 @@ set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
   perform absurd.check_name('the event name', p_event_name);
-  perform absurd.emit_to_waiters(absurd.require_queue(p_queue_name), '', array[p_event_name], array[coalesce(p_payload, 'null')],
+  perform absurd.emit_to_waiters(absurd.require_queue(p_queue_name), absurd.session_tenant(null), array[p_event_name], array[coalesce(p_payload, 'null')],
     absurd.current_time());
 end
 $$;

@@ -4,12 +4,15 @@
 create function absurd.get_queue_policy(p_queue_name text)
 returns table (queue_name text, storage_mode text, default_partition text, partition_lookahead interval, partition_lookback interval,
   cleanup_ttl interval, cleanup_limit integer, detach_mode text, detach_min_age interval)
-language sql
+language plpgsql
 as $$
-  select q.queue_name, q.storage_mode, q.default_partition, q.partition_lookahead, q.partition_lookback, q.cleanup_ttl,
-         q.cleanup_limit, q.detach_mode, q.detach_min_age
-  from absurd.queues q
-  where q.queue_name = p_queue_name
+begin
+  return query
+    select q.queue_name, q.storage_mode, q.default_partition, q.partition_lookahead, q.partition_lookback, q.cleanup_ttl,
+           q.cleanup_limit, q.detach_mode, q.detach_min_age
+    from absurd.queues q
+    where q.queue_name = p_queue_name;
+end
 $$;
 
 -- interval_policy reads one interval of a policy document, which must not be negative; null if it is not given.
@@ -55,6 +58,7 @@ declare
   v_limit   numeric;
   v_default text;
 begin
+  perform absurd.require_all_tenants('change the policies of a queue');
   perform absurd.validate_queue_name(p_queue_name);
   select q.* into v_queue from absurd.queues q where q.queue_name = p_queue_name for update;
   if not found then

@@ -3,6 +3,14 @@
 -- How far the last walk of cleanup_tasks came; null: it starts at the oldest task again.
 alter table absurd.queues add column cleaned_to uuid;
 
+-- The same for sessions that may not use all tenants, who walk past the tasks of the others.
+create table absurd.tenant_walks (
+  queue_no   integer not null,
+  tenants    text[] not null,
+  cleaned_to uuid,
+  primary key (queue_no, tenants)
+);
+
 -- check_ttl raises for a time to live that is null or negative, and returns the moment that lies so many seconds before now.
 create function absurd.check_ttl(p_ttl_seconds integer) returns timestamptz
 language plpgsql
@@ -25,13 +33,17 @@ set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
   v_queue_no integer := absurd.require_queue(p_queue_name);
+  v_tenants  text[] := absurd.session_tenants();
   v_before   timestamptz := absurd.check_ttl(p_ttl_seconds);
   v_limit    integer := greatest(coalesce(p_limit, 1000), 0);
   -- A task cannot have ended before it was spawned: the walk stops at ids of that time.
   v_stop     uuid := absurd.uuidv7_floor(greatest(v_before, 'epoch') + interval '1 ms');
   v_stretch  integer := greatest(v_limit, 1000);
   v_lowest   constant uuid := '00000000-0000-0000-0000-000000000000';
-  v_began    uuid := coalesce((select q.cleaned_to from absurd.queues q where q.queue_no = v_queue_no), v_lowest);
+  v_began    uuid := coalesce(case when v_tenants is null
+                                then (select q.cleaned_to from absurd.queues q where q.queue_no = v_queue_no)
+                                else (select w.cleaned_to from absurd.tenant_walks w where w.queue_no = v_queue_no and w.tenants = v_tenants)
+                              end, v_lowest);
   v_from     uuid := v_began;
   v_walked   uuid[];
   v_ended    uuid[];
@@ -48,7 +60,7 @@ begin
       select t.task_id
       from absurd.tasks t
       where t.queue_no = v_queue_no and t.task_id > v_from and t.task_id <= v_walked[cardinality(v_walked)]
-        and t.state in ('c', 'f', 'x') and t.ended_at < v_before
+        and t.state in ('c', 'f', 'x') and t.ended_at < v_before and (v_tenants is null or t.tenant = any (v_tenants))
       order by t.ended_at, t.task_id
       limit v_limit - v_deleted
       for update skip locked);
@@ -63,7 +75,12 @@ begin
       v_began := v_lowest;
     end if;
   end loop;
-  update absurd.queues q set cleaned_to = v_from where q.queue_no = v_queue_no and q.cleaned_to is distinct from v_from;
+  if v_tenants is null then
+    update absurd.queues q set cleaned_to = v_from where q.queue_no = v_queue_no and q.cleaned_to is distinct from v_from;
+  else
+    insert into absurd.tenant_walks as w (queue_no, tenants, cleaned_to) values (v_queue_no, v_tenants, v_from)
+    on conflict (queue_no, tenants) do update set cleaned_to = excluded.cleaned_to;
+  end if;
   return v_deleted;
 end
 $$;
@@ -90,6 +107,7 @@ set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
   v_queue_no integer := absurd.require_queue(p_queue_name);
+  v_allowed  text[] := absurd.session_tenants();
   v_before   timestamptz := absurd.check_ttl(p_ttl_seconds);
   v_limit    integer := greatest(coalesce(p_limit, 1000), 0);
   v_events   text[];
@@ -101,6 +119,7 @@ begin
     select e.tenant, e.event_name
     from absurd.events e
     where e.queue_no = v_queue_no and e.emitted_at > 'epoch' and e.emitted_at < v_before
+      and (v_allowed is null or e.tenant = any (v_allowed))
     order by e.emitted_at, e.event_name
     limit v_limit
     for update skip locked
@@ -115,6 +134,7 @@ begin
     select e.tenant, e.event_name
     from absurd.events e
     where e.queue_no = v_queue_no and e.emitted_at = 'epoch' and e.emitted_at < v_before and e.payload is null
+      and (v_allowed is null or e.tenant = any (v_allowed))
     limit case when v_deleted < v_limit then v_limit + 1000 else 0 end
     for update skip locked
   )

@@ -20,6 +20,7 @@ create function absurd.ensure_partitions(p_queue_name text default null) returns
 language plpgsql
 as $$
 begin
+  perform absurd.require_all_tenants('make partitions');
   perform absurd.check_known_queue(p_queue_name);
 end
 $$;
@@ -30,6 +31,7 @@ returns table (queue_name text, parent_table text, partition_table text)
 language plpgsql
 as $$
 begin
+  perform absurd.require_all_tenants('list partitions');
   perform absurd.check_known_queue(p_queue_name);
 end
 $$;
@@ -43,6 +45,7 @@ as $$
 declare
   v_partition pg_catalog.pg_class;
 begin
+  perform absurd.require_all_tenants('drop partitions');
   if p_partition_table is null or btrim(p_partition_table) = '' then
     raise exception 'the name of the partition must not be blank';
   end if;

@@ -68,6 +68,7 @@ declare
   v_job      record;
   v_id       bigint;
 begin
+  perform absurd.require_all_tenants('schedule maintenance');
   perform absurd.check_known_queue(p_queue_name);
   if exists (select from unnest(array[p_partition_schedule, p_cleanup_schedule, p_detach_schedule]) s
              where s is null or btrim(s) = '') then
@@ -94,6 +95,7 @@ create function absurd.disable_cron(p_queue_name text default null) returns tabl
 language plpgsql
 as $$
 begin
+  perform absurd.require_all_tenants('unschedule maintenance');
   if p_queue_name is not null then
     perform absurd.validate_queue_name(p_queue_name);
   end if;
@@ -113,6 +115,7 @@ returns table (job_name text, job_id bigint, queue_name text, partition_table te
 language plpgsql
 as $$
 begin
+  perform absurd.require_all_tenants('detach partitions');
   perform absurd.check_known_queue(p_queue_name);
   perform absurd.require_cron(true);
 end

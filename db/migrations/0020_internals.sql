@@ -91,10 +91,10 @@ begin
     update absurd.tasks t
     set state = 'p', available_at = least(t.available_at, p_now), has_records = true, failure = null
     where t.ctid = any (v_rows)
-    returning t.name_no, t.priority, t.available_at, t.task_id
+    returning t.name_no, t.priority, t.available_at, t.task_id, t.tenant
   )
-  insert into absurd.ready (queue_no, name_no, priority, available_at, task_id)
-  select p_queue_no, w.name_no, w.priority, w.available_at, w.task_id from woken w;
+  insert into absurd.ready (queue_no, name_no, priority, available_at, task_id, tenant)
+  select p_queue_no, w.name_no, w.priority, w.available_at, w.task_id, nullif(w.tenant, '') from woken w;
 end
 $$;
 

@@ -39,7 +39,7 @@ begin
   perform absurd.check_lease(p_lease_ms);
   update absurd.workers w
   set lease_expires_at = greatest(w.lease_expires_at, v_now + p_lease_ms * interval '1 millisecond')
-  where w.worker_id = p_worker and w.lease_expires_at > v_now
+  where w.worker_id = p_worker and w.lease_expires_at > v_now and absurd.own_worker(w.login)
   returning w.lease_expires_at into v_end;
   return v_end;
 end
@@ -67,12 +67,22 @@ begin
 end
 $$;
 
--- check_worker refuses with AB008 unless the worker's lease is alive.
+-- own_worker tells whether this session may use a worker that the given login has registered: it must be its own, unless the session
+-- may use all tenants.
+create function absurd.own_worker(p_login name) returns boolean
+language plpgsql stable
+as $$
+begin
+  return p_login = session_user or absurd.session_tenants() is null;
+end
+$$;
+
+-- check_worker refuses with AB008 unless the worker's lease is alive and the session may use it.
 create function absurd.check_worker(p_worker bigint, p_now timestamptz) returns void
 language plpgsql
 as $$
 begin
-  if not exists (select from absurd.workers w where w.worker_id = p_worker and w.lease_expires_at > p_now) then
+  if not exists (select from absurd.workers w where w.worker_id = p_worker and w.lease_expires_at > p_now and absurd.own_worker(w.login)) then
     raise exception 'worker % is unknown or its lease has ended: register again', p_worker using errcode = 'AB008';
   end if;
 end
@@ -86,9 +96,11 @@ as $$
 declare
   v_queue_no integer := absurd.queue_number(p_queue);
 begin
-  update absurd.worker_queues w
+  update absurd.worker_queues q
   set idle = p_idle
-  where w.queue_no = v_queue_no and w.worker_id = p_worker and w.idle <> p_idle;
+  from absurd.workers w
+  where q.queue_no = v_queue_no and q.worker_id = p_worker and q.idle <> p_idle
+    and w.worker_id = p_worker and absurd.own_worker(w.login);
 end
 $$;
 
@@ -129,10 +141,10 @@ begin
         token       = t.token + 1,
         worker_id   = null
     where t.ctid = any (p_rows)
-    returning t.task_id, t.state, t.name_no, t.priority, t.available_at, t.watched
+    returning t.task_id, t.state, t.name_no, t.priority, t.available_at, t.watched, t.tenant
   ), back as (
-    insert into absurd.ready (queue_no, name_no, priority, available_at, task_id)
-    select p_queue_no, k.name_no, k.priority, k.available_at, k.task_id from taken k where k.state = 'p'
+    insert into absurd.ready (queue_no, name_no, priority, available_at, task_id, tenant)
+    select p_queue_no, k.name_no, k.priority, k.available_at, k.task_id, nullif(k.tenant, '') from taken k where k.state = 'p'
   )
   select count(*) filter (where k.state = 'p'), count(*) filter (where k.state = 'f'),
          count(absurd.notify_ended(k.task_id)) filter (where k.state = 'f' and k.watched),
@@ -156,6 +168,7 @@ $$;
 create function absurd.drain_claims(p_worker bigint, p_queue_no integer, p_spared bigint[], p_lost boolean, p_limit integer, p_now timestamptz,
   out requeued integer, out poisoned integer)
 language plpgsql
+set absurd.housekeeping = on
 as $$
 declare
   v_claim record;
@@ -223,11 +236,11 @@ declare
   v_back integer;
 begin
   -- Waits for a claim of the worker that is not committed yet, so that its runs are seen below.
-  perform from absurd.workers w where w.worker_id = p_worker for update;
-  update absurd.workers w set lease_expires_at = least(w.lease_expires_at, v_now) where w.worker_id = p_worker;
+  perform from absurd.workers w where w.worker_id = p_worker and absurd.own_worker(w.login) for update;
   if not found then
     return 0;
   end if;
+  update absurd.workers w set lease_expires_at = least(w.lease_expires_at, v_now) where w.worker_id = p_worker;
   select d.requeued into v_back from absurd.drain_claims(p_worker, null, null, false, 2147483647, v_now) d;
   perform absurd.remove_worker(p_worker);
   return v_back;
@@ -244,6 +257,9 @@ as $$
 declare
   v_queue_no integer := absurd.queue_number(p_queue);
 begin
+  if not exists (select from absurd.workers w where w.worker_id = p_worker and absurd.own_worker(w.login)) then
+    return 0;
+  end if;
   return (select d.requeued from absurd.drain_claims(p_worker, v_queue_no, p_known, false, 2147483647, absurd.current_time()) d);
 end
 $$;

@@ -48,7 +48,7 @@ begin
       when 'delay_ms' then absurd.number_problem(v_value, 0, 1e15, false)
       when 'fingerprint' then absurd.number_problem(v_value, -9223372036854775808, 9223372036854775807, true)
       when 'idempotency_key' then absurd.text_problem(v_value, 1, 1000)
-      when 'tenant' then absurd.text_problem(v_value, 0, 200)
+      when 'tenant' then coalesce(absurd.text_problem(v_value, 0, 200), case when v_text = '*' then 'must not be "*", which means all tenants' end)
       when 'start_at' then absurd.time_problem(v_value)
       when 'retry_strategy' then absurd.retry_problem(v_value)
       when 'cancellation' then absurd.cancellation_problem(v_value)
@@ -243,6 +243,25 @@ begin
 end
 $$;
 
+-- tenant_options answers the options of p_count tasks, each with the tenant that a session makes tasks of which may not use all tenants.
+create function absurd.tenant_options(p_options jsonb[], p_count integer) returns jsonb[]
+language plpgsql stable
+as $$
+declare
+  v_options jsonb[];
+  v_tenant  text;
+begin
+  for v_row in 1 .. p_count loop
+    v_options[v_row] := coalesce(p_options[v_row], '{}');
+    if jsonb_typeof(v_options[v_row]) = 'object' and coalesce(jsonb_typeof(v_options[v_row] -> 'tenant'), 'null') in ('null', 'string') then
+      v_tenant := absurd.session_tenant(v_options[v_row] ->> 'tenant');
+      v_options[v_row] := case v_tenant when '' then p_options[v_row] - 'tenant' else v_options[v_row] || jsonb_build_object('tenant', v_tenant) end;
+    end if;
+  end loop;
+  return v_options;
+end
+$$;
+
 -- spawn_tasks makes one task for each element of its parallel arrays and answers, by position, its id, its
 -- attempt, and whether it was made now or found under its idempotency key. A null input is stored as JSON null.
 -- A null options document means none, a null p_options none for any task; members:
@@ -255,10 +274,10 @@ $$;
 --   idempotency_key  1 to 1000 bytes, unique by queue, tenant and task name
 --   fingerprint      whole number that stands for the input; 0 or absent: unknown
 --   headers          any JSON
---   tenant           label of up to 200 bytes, default ''
+--   tenant           label of up to 200 bytes, but not "*"; default: the session's (see session_tenant)
 --
--- AB004 unknown queue, AB005 bad option, AB006 bad task name, AB007 key used with another input; nothing is
--- made then. It takes no locks but those of new rows; see reserve_keys for when it waits.
+-- AB004 unknown queue, AB005 bad option, AB006 bad task name, AB007 key used with another input, 42501 a tenant that
+-- this session may not use; nothing is made then. It takes no locks but those of new rows; see reserve_keys for when it waits.
 create function absurd.spawn_tasks(p_queue text, p_names text[], p_params jsonb[], p_options jsonb[])
 returns table (ord integer, task_id uuid, attempt integer, created boolean)
 language plpgsql
@@ -280,6 +299,9 @@ begin
   end if;
   if v_count = 0 then
     return;
+  end if;
+  if absurd.session_tenants() is not null then
+    p_options := absurd.tenant_options(p_options, v_count);
   end if;
   if v_count = 1 and p_options[1] is null then
     return query select 1, absurd.spawn_plain(v_queue_no, p_names[1], coalesce(p_params[1], 'null'), v_now), 1, true;
@@ -335,8 +357,9 @@ begin
     from unnest(v_ids, v_owners, v_name_nos, p_params, v_options, v_starts) u(task_id, owner, name_no, params, options, start_at)
     where u.owner is null or u.owner = u.task_id;
 
-    insert into absurd.ready (queue_no, name_no, priority, available_at, task_id)
-    select v_queue_no, u.name_no, coalesce((u.options ->> 'priority')::numeric::smallint, 0), u.start_at, u.task_id
+    insert into absurd.ready (queue_no, name_no, priority, available_at, task_id, tenant)
+    select v_queue_no, u.name_no, coalesce((u.options ->> 'priority')::numeric::smallint, 0), u.start_at, u.task_id,
+      nullif(u.options ->> 'tenant', '')
     from unnest(v_ids, v_owners, v_name_nos, v_options, v_starts) u(task_id, owner, name_no, options, start_at)
     where (u.owner is null or u.owner = u.task_id) and u.start_at <= v_now;
 

@@ -379,15 +379,16 @@ $$;
 
 -- emit_events emits events, one for each element of its parallel arrays, and answers by position whether this
 -- call was the first to emit the name: the first payload stays. A null payload is JSON null. Every task that
--- waits gets the payload recorded; those that sleep become pending. AB004 unknown queue, AB006 blank or long
--- name. For locks see emit_to_waiters: the transaction holds them to its end, and nobody waits for it but other
+-- waits gets the payload recorded; those that sleep become pending. A null p_tenant is the session's (see
+-- session_tenant). AB004 unknown queue, AB006 blank or long name, 42501 a tenant that this session may not use. For locks see emit_to_waiters: the transaction holds them to its end, and nobody waits for it but other
 -- emits of the same names.
-create function absurd.emit_events(p_queue text, p_names text[], p_payloads jsonb[]) returns table (ord integer, first boolean)
+create function absurd.emit_events(p_queue text, p_names text[], p_payloads jsonb[], p_tenant text default null) returns table (ord integer, first boolean)
 language plpgsql
 as $$
 #variable_conflict use_column
 declare
   v_queue_no integer := absurd.queue_number(p_queue);
+  v_tenant   text := absurd.session_tenant(p_tenant);
   v_first    text[];
   v_name     text;
 begin
@@ -400,7 +401,7 @@ begin
         using errcode = 'AB006';
     end if;
   end loop;
-  v_first := absurd.emit_to_waiters(v_queue_no, '', p_names, p_payloads, absurd.current_time());
+  v_first := absurd.emit_to_waiters(v_queue_no, v_tenant, p_names, p_payloads, absurd.current_time());
   return query
     select u.ord::integer,
            row_number() over (partition by u.event_name order by u.ord) = 1

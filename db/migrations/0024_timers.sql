@@ -10,7 +10,7 @@
 create function absurd.fire_timers(p_queue_no integer, p_kind "char", p_limit integer, p_now timestamptz) returns integer
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set enable_bitmapscan = off set jit = off
-set plan_cache_mode = force_generic_plan
+set plan_cache_mode = force_generic_plan set absurd.housekeeping = on
 as $$
 declare
   v_timers tid[];
@@ -191,13 +191,16 @@ $$;
 -- next_due answers when the earliest timer of a queue is due, null when there is none: a worker with nothing to
 -- do need not claim before, unless it is notified.
 create function absurd.next_due(p_queue text) returns timestamptz
-language sql stable
+language plpgsql stable
 as $$
-  select min(n.due_at)
-  from absurd.queues q
-  cross join unnest('{d,l,w,e}'::"char"[]) k(kind)
-  cross join lateral (
-    select m.due_at from absurd.timers m where m.queue_no = q.queue_no and m.kind = k.kind order by m.due_at limit 1
-  ) n
-  where q.queue_name = p_queue
+begin
+  return (
+    select min(n.due_at)
+    from absurd.queues q
+    cross join unnest('{d,l,w,e}'::"char"[]) k(kind)
+    cross join lateral (
+      select m.due_at from absurd.timers m where m.queue_no = q.queue_no and m.kind = k.kind order by m.due_at limit 1
+    ) n
+    where q.queue_name = p_queue);
+end
 $$;

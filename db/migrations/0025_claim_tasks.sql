@@ -64,6 +64,66 @@ begin
 end
 $$;
 
+-- take_ready_of does take_ready for a session that may use certain tenants only. Rows of a tenant are found by an index of their own.
+-- Those without a tenant stand among all the others: it looks at the first ten thousand rows of each name, so that what it examines
+-- is bounded, and a backlog of others that long, which nobody works off, hides what comes behind it.
+create function absurd.take_ready_of(p_queue_no integer, p_tenants text[], p_name_nos integer[], p_limit integer, p_now timestamptz,
+  out tasks tid[], out task_ids uuid[])
+language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set enable_bitmapscan = off set jit = off
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+  v_row   record;
+  v_task  tid;
+  v_ready tid[];
+begin
+  for v_row in
+    -- Twice as many as may be taken, because some may be locked by others.
+    select c.ready, c.task_id
+    from unnest(p_name_nos) n(name_no)
+    cross join lateral (
+      select o.ready, o.priority, o.available_at, o.task_id
+      from unnest(p_tenants) k(tenant)
+      cross join lateral (
+        select r.ctid as ready, r.priority, r.available_at, r.task_id
+        from absurd.ready r
+        where r.queue_no = p_queue_no and r.tenant = k.tenant and r.name_no = n.name_no and r.available_at <= p_now
+        order by r.priority, r.available_at, r.task_id
+        limit 2 * p_limit + 100
+      ) o
+      union all
+      select w.ready, w.priority, w.available_at, w.task_id
+      from (
+        select r.ctid as ready, r.priority, r.available_at, r.task_id, r.tenant
+        from absurd.ready r
+        where r.queue_no = p_queue_no and r.name_no = n.name_no and r.available_at <= p_now and '' = any (p_tenants)
+        order by r.priority, r.available_at, r.task_id
+        limit 10000
+      ) w
+      where w.tenant is null
+    ) c
+    order by c.priority, c.available_at, c.task_id
+    limit 2 * p_limit + 100
+  loop
+    exit when cardinality(tasks) >= p_limit;
+    perform from absurd.ready r where r.ctid = v_row.ready and r.task_id = v_row.task_id for update skip locked;
+    continue when not found;
+    select t.ctid into v_task
+    from absurd.tasks t
+    where t.queue_no = p_queue_no and t.task_id = v_row.task_id and t.state = 'p' and t.tenant = any (p_tenants)
+      and (t.cancellation is null
+        or (absurd.policy_deadline(t.cancellation, t.enqueue_at, t.first_started_at, t.revived_at, p_now) <= p_now) is not true)
+    for no key update skip locked;
+    continue when not found;
+    tasks := tasks || v_task;
+    task_ids := task_ids || v_row.task_id;
+    v_ready := v_ready || v_row.ready;
+  end loop;
+  delete from absurd.ready r where r.ctid = any (v_ready);
+end
+$$;
+
 -- claim_tasks gives a worker at most p_limit runs of a queue that may start now, for the task names whose
 -- numbers it gives (see join_queue), in the order (priority, available_at, task_id). Each gets the next token,
 -- which every write of the run must carry. Before, it removes the worker's claims in p_done_claims (their tasks
@@ -83,6 +143,7 @@ as $$
 declare
   v_now      timestamptz := absurd.current_time();
   v_queue_no integer := absurd.queue_number(p_queue);
+  v_tenants  text[] := absurd.session_tenants();
   v_taken    record;
   v_claim_no bigint;
 begin
@@ -96,7 +157,11 @@ begin
 
   perform absurd.fire_all_timers(v_queue_no, p_limit, v_now);
 
-  select * into v_taken from absurd.take_ready(v_queue_no, p_name_nos, p_limit, v_now);
+  if v_tenants is null then
+    select * into v_taken from absurd.take_ready(v_queue_no, p_name_nos, p_limit, v_now);
+  else
+    select * into v_taken from absurd.take_ready_of(v_queue_no, v_tenants, p_name_nos, p_limit, v_now);
+  end if;
   if v_taken.tasks is null then
     return;
   end if;

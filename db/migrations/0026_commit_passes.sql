@@ -57,6 +57,7 @@ declare
   v_answers  text[];
   v_stored   bigint;
 begin
+  p_tasks := absurd.shown_tasks(v_queue_no, p_tasks);
   select array_agg(h.row order by u.unit), array_agg(h.row is not null order by u.unit), array_agg(h.attempt order by u.unit),
          array_agg(h.has_waits order by u.unit), array_agg(h.has_records order by u.unit),
          array_agg(case when h.row is not null then 'ok' end order by u.unit)
@@ -70,7 +71,7 @@ begin
   ) h on true;
 
   -- The lease is looked at after the rows are locked: whoever would take them from an expired worker needs them too.
-  if not exists (select from absurd.workers w where w.worker_id = p_worker and w.lease_expires_at > absurd.current_time()) then
+  if not exists (select from absurd.workers w where w.worker_id = p_worker and w.lease_expires_at > absurd.current_time() and absurd.own_worker(w.login)) then
     v_held := array_fill(false, array[cardinality(p_tasks)]);
     v_answers := absurd.explain_refusals(v_queue_no, null, p_tasks, p_tokens, p_actions, v_held, p_resend);
   elsif array_position(v_held, false) is not null then
@@ -224,10 +225,10 @@ begin
     from unnest(p_rows, p_actions, p_payloads, v_due) with ordinality x(row, action, payload, due, unit)
     cross join lateral (select x.row, x.action, x.payload, x.due, coalesce(x.unit = any (p_wait_units), false) as waits) u
     where t.ctid = u.row and u.action in ('suspend', 'retry', 'block', 'release')
-    returning t.task_id, t.state, t.name_no, t.priority, t.available_at, t.run_id, t.attempt, u.action
+    returning t.task_id, t.state, t.name_no, t.priority, t.available_at, t.run_id, t.attempt, t.tenant, u.action
   ), ready as (
-    insert into absurd.ready (queue_no, name_no, priority, available_at, task_id)
-    select p_queue_no, k.name_no, k.priority, k.available_at, k.task_id from parked k where k.state = 'p'
+    insert into absurd.ready (queue_no, name_no, priority, available_at, task_id, tenant)
+    select p_queue_no, k.name_no, k.priority, k.available_at, k.task_id, nullif(k.tenant, '') from parked k where k.state = 'p'
   ), timed as (
     insert into absurd.timers (queue_no, kind, due_at, task_id)
     select p_queue_no, 'w', k.available_at, k.task_id from parked k where k.state <> 'p' and k.available_at < 'infinity'

@@ -5,36 +5,52 @@
 create function absurd.load_records(p_queue text, p_tasks uuid[])
 returns table (task_id uuid, seq bigint, checkpoint_name text, kind text, outcome text, fingerprint bigint, attempt integer,
   recorded_at timestamptz, state jsonb)
-language sql stable
+language plpgsql stable
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set enable_bitmapscan = off set jit = off
+set plan_cache_mode = force_generic_plan
 as $$
-  select c.*
-  from (select q.queue_no from absurd.queues q where q.queue_name = p_queue) q
-  cross join unnest(p_tasks) u(task_id)
-  cross join lateral (
-    select c.task_id, c.seq, c.checkpoint_name, c.kind::text, c.outcome::text, c.fingerprint, c.attempt, c.recorded_at, c.state
-    from absurd.checkpoints c
-    where c.queue_no = q.queue_no and c.task_id = u.task_id
-    offset 0
-  ) c
-  order by c.task_id, c.seq
+#variable_conflict use_column
+declare
+  v_queue_no integer := (select q.queue_no from absurd.queues q where q.queue_name = p_queue);
+begin
+  p_tasks := absurd.shown_tasks(v_queue_no, p_tasks);
+  return query
+    select c.*
+    from unnest(p_tasks) u(task_id)
+    cross join lateral (
+      select c.task_id, c.seq, c.checkpoint_name, c.kind::text, c.outcome::text, c.fingerprint, c.attempt, c.recorded_at, c.state
+      from absurd.checkpoints c
+      where c.queue_no = v_queue_no and c.task_id = u.task_id
+      offset 0
+    ) c
+    order by c.task_id, c.seq;
+end
 $$;
 
 -- load_named_records answers the records of the given pairs of task and name (parallel arrays), as load_records does.
 create function absurd.load_named_records(p_queue text, p_tasks uuid[], p_names text[])
 returns table (task_id uuid, seq bigint, checkpoint_name text, kind text, outcome text, fingerprint bigint, attempt integer,
   recorded_at timestamptz, state jsonb)
-language sql stable
+language plpgsql stable
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set enable_bitmapscan = off set jit = off
+set plan_cache_mode = force_generic_plan
 as $$
-  select c.*
-  from (select q.queue_no from absurd.queues q where q.queue_name = p_queue) q
-  cross join unnest(p_tasks, p_names) u(task_id, name)
-  cross join lateral (
-    select c.task_id, c.seq, c.checkpoint_name, c.kind::text, c.outcome::text, c.fingerprint, c.attempt, c.recorded_at, c.state
-    from absurd.checkpoints c
-    where c.queue_no = q.queue_no and c.task_id = u.task_id and c.checkpoint_name = u.name
-    offset 0
-  ) c
-  order by c.task_id, c.seq
+#variable_conflict use_column
+declare
+  v_queue_no integer := (select q.queue_no from absurd.queues q where q.queue_name = p_queue);
+begin
+  p_tasks := absurd.shown_tasks(v_queue_no, p_tasks);
+  return query
+    select c.*
+    from unnest(p_tasks, p_names) u(task_id, name)
+    cross join lateral (
+      select c.task_id, c.seq, c.checkpoint_name, c.kind::text, c.outcome::text, c.fingerprint, c.attempt, c.recorded_at, c.state
+      from absurd.checkpoints c
+      where c.queue_no = v_queue_no and c.task_id = u.task_id and c.checkpoint_name = u.name
+      offset 0
+    ) c
+    order by c.task_id, c.seq;
+end
 $$;
 
 -- remove_failures removes the failures (and pending steps) with these names of these tasks, parallel arrays,

@@ -10,13 +10,14 @@ as $$
 #variable_conflict use_column
 declare
   v_queue_no integer := absurd.queue_number(p_queue);
+  v_task_id  uuid := absurd.shown_task(v_queue_no, p_task);
 begin
   return query
     select t.task_id, n.task_name,
            absurd.state_word(t.state), t.attempt, t.result, t.failure
     from absurd.tasks t
     join absurd.task_names n on n.name_no = t.name_no
-    where t.queue_no = v_queue_no and t.task_id = p_task;
+    where t.queue_no = v_queue_no and t.task_id = v_task_id;
 end
 $$;
 
@@ -30,11 +31,12 @@ as $$
 #variable_conflict use_column
 declare
   v_queue_no integer := absurd.queue_number(p_queue);
+  v_task_id  uuid := absurd.shown_task(v_queue_no, p_task);
 begin
   update absurd.tasks t
   set watched = true
-  where t.queue_no = v_queue_no and t.task_id = p_task and not t.watched and t.state not in ('c', 'f', 'x');
-  return query select * from absurd.get_outcome(p_queue, p_task);
+  where t.queue_no = v_queue_no and t.task_id = v_task_id and not t.watched and t.state not in ('c', 'f', 'x');
+  return query select * from absurd.get_outcome(p_queue, v_task_id);
 end
 $$;
 
@@ -49,9 +51,10 @@ as $$
 declare
   v_now      timestamptz := absurd.current_time();
   v_queue_no integer := absurd.queue_number(p_queue);
+  v_task_id  uuid := absurd.shown_task(v_queue_no, p_task);
   v_task     absurd.tasks;
 begin
-  select * into v_task from absurd.tasks t where t.queue_no = v_queue_no and t.task_id = p_task for no key update;
+  select * into v_task from absurd.tasks t where t.queue_no = v_queue_no and t.task_id = v_task_id for no key update;
   if not found then
     return;
   end if;

@@ -18,13 +18,13 @@ declare
 begin
   select t.state, t.worker_id, t.token, t.attempt into v_state, v_worker, v_token, attempt
   from absurd.tasks t
-  where t.queue_no = p_queue_no and t.task_id = p_task
+  where t.queue_no = p_queue_no and t.task_id = absurd.shown_task(p_queue_no, p_task)
   for no key update;
   if v_state = 'x' and v_token = p_token then
     answer := 'cancelled';
   elsif v_state = 'r' and v_worker = p_worker and v_token = p_token then
     -- The lease is looked at after the row is locked: whoever would take the run from an expired worker needs it too.
-    select w.lease_expires_at into v_lease from absurd.workers w where w.worker_id = p_worker;
+    select w.lease_expires_at into v_lease from absurd.workers w where w.worker_id = p_worker and absurd.own_worker(w.login);
     if v_lease > absurd.current_time() then
       answer := 'ok';
     elsif v_lease is null or v_lease <= transaction_timestamp() or current_setting('transaction_isolation') = 'read committed' then

@@ -74,7 +74,8 @@ $$;
 --   sleeping            by the time at which they will be woken, the next first; then those that only an event can wake, by id
 --   running             by id, the newest first
 --
--- What it answers may have changed its state since: the caller looks at the task.
+-- What it answers may have changed its state since: the caller looks at the task. For a session that may not use all tenants it passes
+-- over the others' tasks, however many these are, so that no cursor names one.
 create function absurd.next_tasks(p_source text, p_queue_no integer, p_after jsonb, p_newest uuid, p_oldest uuid, p_limit integer)
 returns table (task_id uuid, cursor jsonb)
 language plpgsql
@@ -84,12 +85,14 @@ declare
   v_highest constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
   v_state   "char" := case p_source when 'failed' then 'f' else 'x' end;
   v_left    integer := p_limit;
+  v_tenants text[] := absurd.session_tenants();
 begin
   if p_source = 'all' then
     return query
       select t.task_id, jsonb_build_array(p_source, t.task_id)
       from absurd.tasks t
       where t.queue_no = p_queue_no and t.task_id < coalesce((p_after ->> 1)::uuid, v_highest) and t.task_id <= p_newest and t.task_id >= p_oldest
+        and (v_tenants is null or t.tenant = any (v_tenants))
       order by t.task_id desc
       limit p_limit;
   elsif p_source in ('failed', 'cancelled') then
@@ -98,6 +101,7 @@ begin
       from absurd.ended e
       where e.queue_no = p_queue_no and e.state = v_state
         and (e.ended_at, e.task_id) < (coalesce((p_after ->> 1)::timestamptz, 'infinity'), coalesce((p_after ->> 2)::uuid, v_highest))
+        and (v_tenants is null or absurd.shown_task(p_queue_no, e.task_id) is not null)
       order by e.ended_at desc, e.task_id desc
       limit p_limit;
   elsif p_source = 'pending' then
@@ -107,6 +111,7 @@ begin
       where r.queue_no = p_queue_no
         and (p_after is null or (r.name_no, r.priority, r.available_at, r.task_id)
               > ((p_after ->> 1)::integer, (p_after ->> 2)::smallint, (p_after ->> 3)::timestamptz, (p_after ->> 4)::uuid))
+        and (v_tenants is null or coalesce(r.tenant, '') = any (v_tenants))
       order by r.name_no, r.priority, r.available_at, r.task_id
       limit p_limit;
   elsif p_source = 'running' then
@@ -117,7 +122,7 @@ begin
         union
         select m.task_id from absurd.timers m where m.queue_no = p_queue_no and m.kind = 'l'
       ) h
-      where h.task_id < coalesce((p_after ->> 1)::uuid, v_highest)
+      where h.task_id < coalesce((p_after ->> 1)::uuid, v_highest) and (v_tenants is null or absurd.shown_task(p_queue_no, h.task_id) is not null)
       order by h.task_id desc
       limit p_limit;
   else
@@ -128,6 +133,7 @@ begin
         from absurd.timers m
         where m.queue_no = p_queue_no and m.kind = 'w'
           and (m.due_at, m.task_id) > (coalesce((p_after ->> 1)::timestamptz, '-infinity'), coalesce((p_after ->> 2)::uuid, absurd.lowest_id()))
+          and (v_tenants is null or absurd.shown_task(p_queue_no, m.task_id) is not null)
         order by m.due_at, m.task_id
         limit p_limit;
       get diagnostics v_left = row_count;
@@ -141,6 +147,7 @@ begin
         where w.queue_no = p_queue_no
           and w.task_id > case when p_after ->> 1 is null then coalesce((p_after ->> 2)::uuid, absurd.lowest_id()) else absurd.lowest_id() end
           and exists (select from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = w.task_id and t.available_at = 'infinity' offset 0)
+          and (v_tenants is null or w.tenant = any (v_tenants))
         order by w.task_id
         limit v_left
       ) s;
@@ -183,6 +190,7 @@ declare
   v_cursors  jsonb[];
   v_chunk    integer;
   v_found    integer;
+  v_tenants  text[] := absurd.session_tenants();
 begin
   -- Ids carry the time of the spawn, but for that of a fake clock. A second more, because another machine's clock may have made them.
   if coalesce(current_setting('absurd.fake_now', true), '') = '' then
@@ -208,6 +216,7 @@ begin
       where (p_states is null or p_states = '{}' or absurd.state_word(t.state) = any (p_states))
         and (p_task_name is null or n.task_name = p_task_name)
         and (p_tenant is null or t.tenant = p_tenant)
+        and (v_tenants is null or t.tenant = any (v_tenants))
         and (p_tags is null or t.tags @> p_tags)
         and (p_attributes is null or t.attributes @> p_attributes)
         and (v_error is null or t.failure::text ilike v_error)

@@ -13,6 +13,7 @@ as $$
 #variable_conflict use_column
 declare
   v_queue_no integer := absurd.queue_number(p_queue);
+  v_tenants  text[] := absurd.session_tenants();
   v_limit    integer := absurd.list_limit(p_limit, 100, 1000);
   v_examine  integer := absurd.list_limit(p_examine, 10000, 100000);
   v_after    jsonb := absurd.list_cursor('runs', p_after, '{uuid,integer}');
@@ -25,11 +26,12 @@ begin
   perform absurd.task_source(p_states);  -- refuses what is no state
   loop
     v_chunk := least(v_examine, 200) + 1;  -- one of them may be the cursor's own
-    v_ids := array[p_task];
+    v_ids := array[absurd.shown_task(v_queue_no, p_task)];
     if p_task is null then
       v_ids := array(
         select t.task_id from absurd.tasks t
         where t.queue_no = v_queue_no and t.task_id <= coalesce(v_task, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+          and (v_tenants is null or t.tenant = any (v_tenants))
         order by t.task_id desc
         limit v_chunk);
     end if;
@@ -72,6 +74,7 @@ as $$
 #variable_conflict use_column
 declare
   v_queue_no integer := absurd.queue_number(p_queue);
+  v_task_id  uuid := absurd.shown_task(v_queue_no, p_task);
   v_after    bigint := coalesce((absurd.list_cursor('checkpoints', p_after, '{bigint}') ->> 1)::bigint, -1);
   v_unknown  text := (select k from unnest(p_kinds) k where k is null or k <> all ('{step,sleep,event,child,message,race,changed,cancel}') limit 1);
 begin
@@ -91,7 +94,7 @@ begin
       select case lower(c.outcome::text) when 'v' then 'value' when 'f' then 'failure' when 't' then 'timeout' when 'n' then 'pending'
                                          else c.outcome::text end as outcome
     ) o
-    where c.queue_no = v_queue_no and c.task_id = p_task and c.seq > v_after and (p_kinds is null or p_kinds = '{}' or k.kind = any (p_kinds))
+    where c.queue_no = v_queue_no and c.task_id = v_task_id and c.seq > v_after and (p_kinds is null or p_kinds = '{}' or k.kind = any (p_kinds))
     order by c.seq
     limit absurd.list_limit(p_limit, 100, 1000);
 end
@@ -111,6 +114,7 @@ declare
   v_queue_no integer := absurd.queue_number(p_queue);
   v_limit    integer := absurd.list_limit(p_limit, 100, 1000);
   v_examine  integer := absurd.list_limit(p_examine, 10000, 100000);
+  v_tenants  text[] := absurd.session_tenants();
   v_after    jsonb := absurd.list_cursor('waits', p_after, '{uuid,text}');
   v_task     uuid := coalesce((v_after ->> 1)::uuid, p_task, absurd.lowest_id());
   v_step     text := coalesce(v_after ->> 2, '');
@@ -125,6 +129,7 @@ begin
       select w.*
       from absurd.waits w
       where w.queue_no = v_queue_no and w.task_id <= v_last and (w.task_id, w.step_name) > (v_task, v_step)
+        and (v_tenants is null or w.tenant = any (v_tenants))
       order by w.task_id, w.step_name
       limit v_examine
     ) w
@@ -140,6 +145,7 @@ begin
     select w.task_id, w.step_name into v_wait
     from absurd.waits w
     where w.queue_no = v_queue_no and w.task_id <= v_last and (w.task_id, w.step_name) > (v_task, v_step)
+      and (v_tenants is null or w.tenant = any (v_tenants))
     order by w.task_id, w.step_name
     offset v_examine - 1 limit 1;
     if found then
@@ -168,6 +174,7 @@ declare
   v_queue_no integer := absurd.queue_number(p_queue);
   v_limit    integer := absurd.list_limit(p_limit, 100, 1000);
   v_examine  integer := absurd.list_limit(p_examine, 10000, 100000);
+  v_tenants  text[] := absurd.session_tenants();
   v_after    jsonb := absurd.list_cursor('events', p_after, '{timestamptz,text,text}');
   v_before   timestamptz := least((v_after ->> 1)::timestamptz, p_emitted_to, 'infinity');
   v_found    integer;
@@ -180,6 +187,7 @@ begin
       select e.*
       from absurd.events e
       where e.queue_no = v_queue_no and e.emitted_at <= v_before and e.emitted_at >= greatest(p_emitted_from, 'epoch') and e.emitted_at > 'epoch'
+        and (v_tenants is null or e.tenant = any (v_tenants))
         and (v_after is null or (e.emitted_at, e.event_name, e.tenant) < ((v_after ->> 1)::timestamptz, v_after ->> 2, v_after ->> 3))
       order by e.emitted_at desc, e.event_name desc, e.tenant desc
       limit v_examine
@@ -194,6 +202,7 @@ begin
     select e.emitted_at, e.event_name, e.tenant into v_event
     from absurd.events e
     where e.queue_no = v_queue_no and e.emitted_at <= v_before and e.emitted_at >= greatest(p_emitted_from, 'epoch') and e.emitted_at > 'epoch'
+      and (v_tenants is null or e.tenant = any (v_tenants))
       and (v_after is null or (e.emitted_at, e.event_name, e.tenant) < ((v_after ->> 1)::timestamptz, v_after ->> 2, v_after ->> 3))
     order by e.emitted_at desc, e.event_name desc, e.tenant desc
     offset v_examine - 1 limit 1;

@@ -3,7 +3,8 @@
 -- queue_statistics counts, for one queue or for all, in the order of their names: pending tasks, by their name also those that may start
 -- only later (scheduled); running, sleeping and blocked ones; open waits; workers, and how many of them are idle; when the longest
 -- waiting pending task became available; and when the next timer is due. AB004 for an unknown queue. Runs that claim_task gave out without
--- a lease (timeout 0) are not counted. The cost grows with the number of open tasks, not with the history.
+-- a lease (timeout 0) are not counted. A session that may not use all tenants sees its own tasks counted, and the workers of its login.
+-- The cost grows with the number of open tasks, not with the history.
 create function absurd.queue_statistics(p_queue text default null)
 returns table (queue_name text, pending bigint, running bigint, sleeping bigint, scheduled bigint, blocked bigint, waits bigint, workers bigint,
   idle_workers bigint, oldest_pending_at timestamptz, next_due_at timestamptz)
@@ -11,6 +12,8 @@ language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
 as $$
 #variable_conflict use_column
+declare
+  v_tenants text[] := absurd.session_tenants();
 begin
   if p_queue is not null then
     perform absurd.queue_number(p_queue);
@@ -19,7 +22,8 @@ begin
     select q.queue_name, r.pending, h.running, s.sleeping, s.scheduled, s.blocked, w.waits, k.workers, k.idle, r.oldest, m.next
     from absurd.queues q
     cross join lateral (
-      select count(*) as pending, min(r.available_at) as oldest from absurd.ready r where r.queue_no = q.queue_no
+      select count(*) as pending, min(r.available_at) as oldest from absurd.ready r
+      where r.queue_no = q.queue_no and (v_tenants is null or coalesce(r.tenant, '') = any (v_tenants))
     ) r
     cross join lateral (
       select count(*) as running
@@ -28,7 +32,8 @@ begin
         union
         select m.task_id from absurd.timers m where m.queue_no = q.queue_no and m.kind = 'l'
       ) h
-      cross join lateral (select from absurd.tasks t where t.queue_no = q.queue_no and t.task_id = h.task_id and t.state = 'r' offset 0) t
+      cross join lateral (select from absurd.tasks t where t.queue_no = q.queue_no and t.task_id = h.task_id and t.state = 'r'
+                            and (v_tenants is null or t.tenant = any (v_tenants)) offset 0) t
     ) h
     cross join lateral (
       select count(*) filter (where t.state = 's' and t.first_started_at is not null) as sleeping,
@@ -39,13 +44,18 @@ begin
         union
         select w.task_id from absurd.waits w where w.queue_no = q.queue_no
       ) o
-      cross join lateral (select t.state, t.first_started_at from absurd.tasks t where t.queue_no = q.queue_no and t.task_id = o.task_id offset 0) t
+      cross join lateral (select t.state, t.first_started_at from absurd.tasks t where t.queue_no = q.queue_no and t.task_id = o.task_id
+                            and (v_tenants is null or t.tenant = any (v_tenants)) offset 0) t
     ) s
-    cross join lateral (select count(*) as waits from absurd.waits w where w.queue_no = q.queue_no) w
+    cross join lateral (select count(*) as waits from absurd.waits w
+                        where w.queue_no = q.queue_no and (v_tenants is null or w.tenant = any (v_tenants))) w
     cross join lateral (
-      select count(*) as workers, count(*) filter (where k.idle) as idle from absurd.worker_queues k where k.queue_no = q.queue_no
+      select count(*) as workers, count(*) filter (where k.idle) as idle from absurd.worker_queues k
+      join absurd.workers l on l.worker_id = k.worker_id
+      where k.queue_no = q.queue_no and absurd.own_worker(l.login)
     ) k
-    cross join lateral (select min(m.due_at) as next from absurd.timers m where m.queue_no = q.queue_no) m
+    cross join lateral (select min(m.due_at) as next from absurd.timers m
+                        where m.queue_no = q.queue_no and (v_tenants is null or absurd.shown_task(m.queue_no, m.task_id) is not null)) m
     where p_queue is null or q.queue_name = p_queue
     order by q.queue_name;
 end

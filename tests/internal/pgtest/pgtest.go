@@ -120,8 +120,16 @@ func start(ctx context.Context) (err error) {
 
 func templateName() string { return fmt.Sprintf("absurd_test_%d_template", os.Getpid()) }
 
+// drop drops a database, and the roles that were made for it.
 func drop(ctx context.Context, name string) error {
-	return admin(ctx, "drop database if exists "+name+" with (force)")
+	err := admin(ctx, "drop database if exists "+name+" with (force)")
+	if err != nil {
+		return err
+	}
+	return admin(ctx, `do $$ declare v_role name; begin
+		for v_role in select rolname from pg_roles where rolname ~ '^absurd_(producer|client|worker|operator|viewer|tester)_`+name+`$' loop
+			execute format('drop role %I', v_role);
+		end loop; end $$`)
 }
 
 func admin(ctx context.Context, sql string) error {

@@ -1,0 +1,102 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/absurdgen/absurdgen/db"
+)
+
+// newRoles is newEngine in a database that has roles of its own for its users: a copy would have those of the original.
+func newRoles(tb testing.TB) *pgxpool.Pool {
+	tb.Helper()
+	pool := newDatabase(tb)
+	if err := db.Install(tb.Context(), pool); err != nil {
+		tb.Fatal(err)
+	}
+	exec(tb, pool, `select absurd.create_queue('q')`)
+	return pool
+}
+
+// newLogin makes a login role of the given kinds, in a database of newRoles, that may use the given tenants, and returns a connection of
+// it. Both end with the test.
+func newLogin(tb testing.TB, pool *pgxpool.Pool, name string, kinds string, tenants ...string) *pgx.Conn {
+	tb.Helper()
+	login := name + "_" + pool.Config().ConnConfig.Database
+	exec(tb, pool, `create role `+login+` login`)
+	tb.Cleanup(func() {
+		if _, err := pool.Exec(context.Background(), `drop owned by `+login+`; drop role `+login, pgx.QueryExecModeSimpleProtocol); err != nil {
+			tb.Error(err)
+		}
+	})
+	for kind := range strings.FieldsSeq(kinds) {
+		exec(tb, pool, `do $$ begin execute format('grant %I to `+login+`', absurd.role_name('`+kind+`')); end $$`)
+	}
+	for _, tenant := range tenants {
+		exec(tb, pool, `select absurd.allow_tenant($1, $2)`, login, tenant)
+	}
+	return connectAs(tb, pool, login)
+}
+
+// connectAs opens a connection of a login role.
+func connectAs(tb testing.TB, pool *pgxpool.Pool, login string) *pgx.Conn {
+	tb.Helper()
+	config := pool.Config().ConnConfig.Copy()
+	config.User = login
+	conn, err := pgx.ConnectConfig(tb.Context(), config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
+}
+
+// sqlState is the SQLSTATE of an error of the server; empty for none.
+func sqlState(err error) string {
+	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return server.Code
+	}
+	return ""
+}
+
+// A producer spawns, and has no way to do or see anything else.
+func TestProducerCanSpawnAndNothingMore(t *testing.T) {
+	t.Parallel()
+	pool := newRoles(t)
+	producer := newLogin(t, pool, "producer", "producer", "acme")
+	spawned := one[string](t, producer, `select task_id::text from absurd.spawn_tasks('q', '{t}', '{"1"}', null)`)
+	one[string](t, producer, `select task_id::text from absurd.spawn_task('q', 't', '1')`)
+	if got := column[string](t, pool, `select tenant from absurd.tasks`); len(got) != 2 || got[0] != "acme" || got[1] != "acme" {
+		t.Fatalf("tasks of tenants %v, want two of acme", got)
+	}
+
+	deeds := column[string](t, pool, `
+		select format('select absurd.%I(%s)', p.proname, (select string_agg('null::' || format_type(a, null), ', ') from unnest(p.proargtypes) a))
+		from pg_proc p
+		where p.pronamespace = 'absurd'::regnamespace and not absurd.is_pure(p.proname) and not p.proisstrict
+		  and p.proname not in ('spawn_task', 'spawn_tasks', 'my_tenants', 'my_task')
+		union all
+		select format(d.text, c.relname)
+		from pg_class c, unnest('{select from absurd.%I,delete from absurd.%I,truncate absurd.%I,create index on absurd.%I ((1))}'::text[]) d(text)
+		where c.relnamespace = 'absurd'::regnamespace and c.relkind in ('r', 'v') and (c.relkind = 'r' or d.text like 'select%')
+		  and (c.relname <> 'migrations' or d.text not like 'select%')
+		union all
+		select unnest('{create table absurd.mine (),create function absurd.mine() returns int return 1}'::text[])`)
+	if len(deeds) < 200 {
+		t.Fatalf("only %d deeds", len(deeds))
+	}
+	for _, deed := range deeds {
+		if _, err := producer.Exec(t.Context(), deed); sqlState(err) != "42501" {
+			t.Errorf("%s: %v, want insufficient privilege", deed, err)
+		}
+	}
+	if state := one[string](t, pool, `select state from absurd.get_outcome('q', $1)`, spawned); state != "pending" {
+		t.Errorf("the task is %s", state)
+	}
+}
