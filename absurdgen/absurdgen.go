@@ -89,6 +89,7 @@ type plan struct {
 	units   []*unit
 	output  map[string][]byte // absurd_gen.go by package
 	after   *checker          // has checked the packages with the output in place
+	ops     *operations       // what the workflows do durably
 	changes []Change
 	shapes  []ShapeChange
 }
@@ -117,6 +118,13 @@ func generate(t *tree, clock *stopwatch) (*plan, error) {
 			problems = append(problems, p.after.typeErrors(p.after.check(u.pkg), func(types.Error) bool { return false })...)
 		}
 		clock.lap("self-check")
+		if len(problems) == 0 {
+			p.ops = newOperations(p)
+			for _, u := range units {
+				p.output[u.pkg.PkgPath] = withShapes(p.output[u.pkg.PkgPath], u, p.ops)
+			}
+			clock.lap("shape")
+		}
 	} else {
 		problems = append(problems, before.bodies(units, names)...)
 	}

@@ -1,8 +1,6 @@
 package absurdgen
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"go/types"
@@ -48,8 +46,7 @@ func fingerprint(t types.Type) string {
 		text = strings.ReplaceAll(text, strconv.Quote("#/$defs/"+name), strconv.Quote("#/$defs/"+strconv.Itoa(i)))
 		text = strings.ReplaceAll(text, strconv.Quote(name)+":{\"type\":\"object\"", strconv.Quote(strconv.Itoa(i))+":{\"type\":\"object\"")
 	}
-	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:8])
+	return shortHash(text)
 }
 
 func compact(v any) string {

@@ -120,6 +120,9 @@ func (e emitter) doc(h *handle) string {
 		if h.key != nil {
 			first = fmt.Sprintf("%s runs [%s] as a durable step, one checkpoint for each %s.", h.handle, source, h.key)
 		}
+		if h.isTx() {
+			first = strings.Replace(first, "durable step", "durable step in a transaction of its own", 1)
+		}
 	case "event":
 		first = fmt.Sprintf("%s is the event %s, addressed by %s.", h.handle, h.durable, h.key)
 	case "inbox":
@@ -155,7 +158,8 @@ func (e emitter) declare(h *handle) *jen.Statement {
 	case "step":
 		name = "NewStep" + suffix
 	case "inbox", "state":
-		return jen.Qual(runtimePath, "New"+directive.Raise(h.d.Verb)).Types(goType(h.in, e.types)).Call(jen.Lit(h.durable)).Add(e.codecCall(h))
+		return jen.Qual(runtimePath, "New"+directive.Raise(h.d.Verb)).Types(goType(h.in, e.types)).
+			Add(e.arguments(append([]jen.Code{jen.Lit(h.durable)}, e.options(h)...))).Add(e.codecCall(h))
 	case "event":
 		return jen.Qual(runtimePath, "NewEvent").Add(e.arguments(append([]jen.Code{jen.Lit(h.durable), e.keyFunc(h, "e")}, e.options(h)...))).Add(e.codecCall(h))
 	}
@@ -258,6 +262,10 @@ func (e emitter) options(h *handle) (opts []jen.Code) {
 		if w.MaxDuration > 0 {
 			option("MaxDuration", duration(time.Duration(w.MaxDuration)))
 		}
+		if w.Version != "" {
+			option("Version", jen.Lit(string(w.Version)))
+		}
+		option("Shape", jen.Lit(shapeMark(h)))
 	}
 	return opts
 }

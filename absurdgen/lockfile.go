@@ -47,7 +47,6 @@ func (p *plan) locks(t *tree) (problems []diag.Problem, err error) {
 		m := module{path: root.Module.Path, dir: root.Module.Dir}
 		byModule[m] = append(byModule[m], unitOf(p.units, root)...)
 	}
-	ops := newOperations(p)
 	accepted := false // in any module
 	modules := slices.SortedFunc(maps.Keys(byModule), func(a, b module) int { return cmp.Compare(a.dir, b.dir) })
 	for _, m := range modules {
@@ -68,7 +67,7 @@ func (p *plan) locks(t *tree) (problems []diag.Problem, err error) {
 				continue
 			}
 		}
-		next := m.shape(byModule[m], ops)
+		next := m.shape(byModule[m], p.ops)
 		m.keepOthers(t, old, next)
 		here := false
 		for _, change := range lock.Compare(old, next) {
@@ -202,7 +201,7 @@ func (m module) shape(units []*unit, ops *operations) *lock.File {
 				}
 			}
 			if h.d.Verb == "workflow" {
-				e.Ops = ops.of(u, h)
+				e.Ops, _ = ops.of(u, h)
 			}
 			f.Entries = append(f.Entries, e)
 		}

@@ -25,7 +25,7 @@ type unit struct {
 type handle struct {
 	*decl
 	durable  string
-	queue    string       // of a workflow or event; empty for the runtime's default
+	queue    string       // of all but steps
 	in, out  types.Type   // nil where the function has none; the payload of an event, inbox or state is in
 	receiver *types.Named // of a method
 	key      *keyPath     // nil without key=
@@ -39,7 +39,6 @@ type dependency struct {
 
 func (h *handle) step() *directive.Step         { return h.d.Spec.(*directive.Step) }
 func (h *handle) workflow() *directive.Workflow { return h.d.Spec.(*directive.Workflow) }
-func (h *handle) event() *directive.Event       { return h.d.Spec.(*directive.Event) }
 
 // isTx reports whether the handle is a step with a transaction of its own.
 func (h *handle) isTx() bool { return bool(directive.Get[directive.Flag](h.d, "tx")) }

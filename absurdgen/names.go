@@ -202,7 +202,8 @@ func checkDurable(units []*unit) (problems []diag.Problem) {
 // defaultQueue is the queue of workflows that name none. The runtime knows it too, so it is not written out.
 const defaultQueue = "default"
 
-// checkQueues gives workflows and events their queues. An event belongs to the queue of its package's workflows.
+// checkQueues gives workflows, events, inboxes and states their queues. Those that name none belong to the queue of their
+// package's workflows.
 func checkQueues(u *unit) (problems []diag.Problem) {
 	queues := map[string]bool{}
 	for _, h := range u.flows {
@@ -210,8 +211,8 @@ func checkQueues(u *unit) (problems []diag.Problem) {
 		queues[h.queue] = true
 	}
 	all := slices.Sorted(maps.Keys(queues))
-	for _, h := range u.events {
-		switch h.queue = string(h.event().Queue); {
+	for _, h := range slices.Concat(u.events, u.inboxes, u.states) {
+		switch h.queue = string(directive.Get[directive.Queue](h.d, "queue")); {
 		case h.queue != "":
 		case len(all) == 0:
 			h.queue = defaultQueue
@@ -219,7 +220,7 @@ func checkQueues(u *unit) (problems []diag.Problem) {
 			h.queue = all[0]
 		default:
 			problems = append(problems, h.problem(h.d.Pos, diag.QueueUnclear, "add queue=, one of "+strings.Join(all, ", "),
-				"the workflows of the package use %d queues, and an event belongs to one", len(all)))
+				"the workflows of the package use %d queues, and this belongs to one", len(all)))
 		}
 	}
 	return problems

@@ -1,7 +1,6 @@
 package absurdgen
 
 import (
-	"cmp"
 	"go/ast"
 	"go/constant"
 	"go/types"
@@ -14,28 +13,40 @@ import (
 // operations finds what workflows do durably, in packages that were checked with their generated code in place.
 type operations struct {
 	after   *checker
-	handles map[string]string // path.Name of a generated variable to its durable name
-	inside  map[string]bool   // functions on the way down, by full name
+	handles map[string]*handle // by path.Name of the generated variable
+	trees   map[*handle]opTree
+	used    map[*handle]bool // handles met on the walk
+	inside  map[string]bool  // functions on the way down, by full name
 }
 
 func newOperations(p *plan) *operations {
-	o := &operations{after: p.after, handles: map[string]string{}, inside: map[string]bool{}}
+	o := &operations{after: p.after, handles: map[string]*handle{}, trees: map[*handle]opTree{}, inside: map[string]bool{}}
 	for _, u := range p.units {
 		for _, h := range u.handles() {
-			o.handles[u.pkg.PkgPath+"."+h.handle] = h.durable
+			o.handles[u.pkg.PkgPath+"."+h.handle] = h
 		}
 	}
 	return o
 }
 
+// An opTree is what one workflow does durably, and the handles that it does it through.
+type opTree struct {
+	ops  []lock.Op
+	used map[*handle]bool
+}
+
 // of returns the tree of a workflow's operations.
-func (o *operations) of(u *unit, h *handle) []lock.Op {
-	done := o.after.check(u.pkg)
-	fn, _ := done.types.Scope().Lookup(h.name().Name).(*types.Func)
-	if fn == nil {
-		return nil
+func (o *operations) of(u *unit, h *handle) ([]lock.Op, map[*handle]bool) {
+	t, ok := o.trees[h]
+	if !ok {
+		o.used = map[*handle]bool{}
+		if fn, ok := o.after.check(u.pkg).types.Scope().Lookup(h.name().Name).(*types.Func); ok {
+			t.ops = o.function(fn)
+		}
+		t.used = o.used
+		o.trees[h] = t
 	}
-	return o.function(fn)
+	return t.ops, t.used
 }
 
 // function returns the operations of a function of the user's, and one that stands for a call of any other.
@@ -46,7 +57,7 @@ func (o *operations) function(fn *types.Func) []lock.Op {
 	case decl == nil || decl.Body == nil:
 		return []lock.Op{{Kind: "call", Name: fn.FullName()}}
 	case o.inside[fn.FullName()]:
-		return []lock.Op{{Kind: "recursion", Name: fn.FullName()}}
+		return []lock.Op{{Kind: "recursion", Name: fn.Name()}}
 	}
 	o.inside[fn.FullName()] = true
 	defer delete(o.inside, fn.FullName())
@@ -192,7 +203,7 @@ var durable = map[string]string{
 	"Step.Go": "step", "StepIn.Go": "step", "StepOut.Go": "step", "StepOnly.Go": "step",
 	"Flow.Do": "child", "FlowIn.Do": "child", "FlowOut.Do": "child", "FlowOnly.Do": "child",
 	"Flow.Go": "child", "FlowIn.Go": "child", "FlowOut.Go": "child", "FlowOnly.Go": "child",
-	"Event.Await": "await", "Event.Go": "await", "Inbox.Receive": "receive", "Inline": "inline",
+	"Event.Await": "await", "Event.Go": "await", "Inbox.Receive": "receive", "Inbox.Go": "receive", "Inline": "inline",
 }
 
 func (o *operations) call(info *types.Info, call *ast.CallExpr) (ops []lock.Op) {
@@ -244,7 +255,7 @@ func (o *operations) call(info *types.Info, call *ast.CallExpr) (ops []lock.Op) 
 // unknownHandle stands for a handle that is computed.
 const unknownHandle = "?"
 
-// handle is the durable name behind an expression that names a generated variable.
+// handle is the durable name behind an expression that names a generated variable, perhaps with options, as Ship.With(...).
 func (o *operations) handle(info *types.Info, e ast.Expr) string {
 	var id *ast.Ident
 	switch e := ast.Unparen(e).(type) {
@@ -252,10 +263,20 @@ func (o *operations) handle(info *types.Info, e ast.Expr) string {
 		id = e
 	case *ast.SelectorExpr:
 		id = e.Sel
+	case *ast.CallExpr:
+		if sel, ok := ast.Unparen(e.Fun).(*ast.SelectorExpr); ok {
+			if fn := typeutil.StaticCallee(info, e); fn != nil && fn.Pkg() != nil && fn.Pkg().Path() == runtimePath && fn.Signature().Recv() != nil {
+				return o.handle(info, sel.X)
+			}
+		}
 	}
 	if v, ok := info.Uses[id].(*types.Var); ok && v.Pkg() != nil && v.Parent() == v.Pkg().Scope() {
 		path := v.Pkg().Path() + "." + v.Name()
-		return cmp.Or(o.handles[path], path)
+		if h := o.handles[path]; h != nil {
+			o.used[h] = true
+			return h.durable
+		}
+		return path
 	}
 	return unknownHandle
 }

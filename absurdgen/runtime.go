@@ -13,9 +13,9 @@ const (
 
 	// ABI is the number of the interface between generated code and the runtime. It is raised when old output would not
 	// work with a new runtime, or the reverse.
-	ABI = 1
+	ABI = 2
 	// abi is the constant of the runtime that generated code of this ABI mentions.
-	abi = "ABI1OrRunGoGenerate"
+	abi = "ABI2OrRunGoGenerate"
 
 	// emitCodecs says whether handles get codecs. Without them they use encoding/json.
 	emitCodecs = true

@@ -10,6 +10,8 @@ type policy struct {
 	queue       string
 	maxDelay    time.Duration
 	maxDuration time.Duration
+	version     string
+	shape       string
 }
 
 // The defaults of steps. Attempts are finite and delays are jittered by a fifth, so that neither a bug nor an outage can
@@ -73,6 +75,13 @@ func MaxDelay(d time.Duration) FlowOption { return flowOption(func(p *policy) { 
 func MaxDuration(d time.Duration) FlowOption {
 	return flowOption(func(p *policy) { p.maxDuration = d })
 }
+
+// Version says which version of a workflow's code this is, for people and tools that look at its tasks: up to 100 bytes of text.
+func Version(text string) FlowOption { return flowOption(func(p *policy) { p.version = text }) }
+
+// Shape is the hash of what a workflow does durably. Generated code has it from the shape lock; it is stored with each task, so that
+// workers with other code are known.
+func Shape(hash string) FlowOption { return flowOption(func(p *policy) { p.shape = hash }) }
 
 func stepPolicy(opts []StepOption) policy {
 	p := policy{attempts: DefaultStepAttempts, lo: DefaultBackoffLow, hi: DefaultBackoffHigh}

@@ -11,9 +11,9 @@ import (
 	"github.com/absurdgen/absurdgen/workflow/internal/replay"
 )
 
-// ABI1OrRunGoGenerate guards generated code. Where it is undefined, absurdgen's output and this module differ in version:
+// ABI2OrRunGoGenerate guards generated code. Where it is undefined, absurdgen's output and this module differ in version:
 // run "go generate ./...".
-const ABI1OrRunGoGenerate = true
+const ABI2OrRunGoGenerate = true
 
 // Binding ties a handle to its function. Bind methods make them and [Registry.Add] takes them.
 type Binding struct {

@@ -183,7 +183,7 @@ func TestHelpAndVersion(t *testing.T) {
 		{[]string{"help"}, exitOK, []string{"usage:", "//absurd:workflow", "//absurd:event", "backoff=LO..HI"}},
 		{[]string{"help", "step"}, exitOK, []string{"//absurd:step\n", "timeout=DURATION\n", "Timeout ends the step's context"}},
 		{[]string{"help", "stp"}, exitUsage, []string{`unknown verb "stp"; did you mean step?`}},
-		{[]string{"version"}, exitOK, []string{"absurdgen ", "ABI 1"}},
+		{[]string{"version"}, exitOK, []string{"absurdgen ", "ABI 2"}},
 		{[]string{"-nonsense"}, exitUsage, []string{"flag provided but not defined: -nonsense", "usage:"}},
 		{[]string{"-h"}, exitOK, []string{"usage:", "-check"}},
 	} {

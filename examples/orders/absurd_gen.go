@@ -12,7 +12,7 @@ import (
 )
 
 // A name that is undefined here means that absurdgen and the workflow module differ in version: run "go generate ./...".
-const _ = workflow.ABI1OrRunGoGenerate
+const _ = workflow.ABI2OrRunGoGenerate
 
 // Charge runs [Payments.charge] as a durable step.
 //
@@ -52,7 +52,7 @@ var ApprovalEvent = workflow.NewEvent("order.approved", func(e Approval) string 
 // Fulfil is the workflow [fulfil].
 //
 // fulfil charges an order, has a clerk approve a large one, packs it, and reminds the customer later.
-var Fulfil = workflow.NewFlow[Order, Shipment]("orders.fulfil", workflow.Queue("orders")).Codecs(codecOrder, codecShipment)
+var Fulfil = workflow.NewFlow[Order, Shipment]("orders.fulfil", workflow.Queue("orders"), workflow.Shape("ba98acbc5f3b1962")).Codecs(codecOrder, codecShipment)
 
 // Deps holds the receivers of this package's annotated methods. All of them are needed.
 type Deps struct {

@@ -76,6 +76,9 @@ type Event struct {
 type Inbox struct {
 	// Name is the durable name of the inbox. Default: package name, dot, type name.
 	Name Name `key:"name"`
+	// Queue is the queue of the tasks that have the inbox. Default: the one queue that the workflows of its package
+	// use.
+	Queue Queue `key:"queue"`
 	// Unknown says what happens when a message has a field that the type has not: ignore, the default, or refuse.
 	Unknown Unknown `key:"unknown"`
 	// As names the generated handle. Default: the type's name with Inbox behind it.
@@ -87,6 +90,9 @@ type Inbox struct {
 type State struct {
 	// Name is the durable name of the state. Default: package name, dot, type name.
 	Name Name `key:"name"`
+	// Queue is the queue of the tasks that publish the state. Default: the one queue that the workflows of its package
+	// use.
+	Queue Queue `key:"queue"`
 	// Unknown says what happens when a stored state has a field that the type has not: ignore, the default, or refuse.
 	Unknown Unknown `key:"unknown"`
 	// As names the generated handle. Default: the type's name with State behind it.

@@ -96,6 +96,13 @@ func writeOps(b *strings.Builder, ops []Op, depth int) {
 	}
 }
 
+// Tree returns operations as they stand below an entry.
+func Tree(ops []Op) string {
+	var b strings.Builder
+	writeOps(&b, ops, 1)
+	return b.String()
+}
+
 // word quotes text that would not be read back as one word.
 func word(text string) string {
 	if text == "" || strings.ContainsFunc(text, func(r rune) bool {

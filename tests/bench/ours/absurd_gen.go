@@ -11,7 +11,7 @@ import (
 )
 
 // A name that is undefined here means that absurdgen and the workflow module differ in version: run "go generate ./...".
-const _ = workflow.ABI1OrRunGoGenerate
+const _ = workflow.ABI2OrRunGoGenerate
 
 // Echo runs [echo] as a durable step.
 //
@@ -26,22 +26,22 @@ var SignalEvent = workflow.NewEvent("bench.signal", func(e Signal) string { retu
 // One is the workflow [one].
 //
 // one has one step.
-var One = workflow.NewFlow[Payload, Payload]("bench.one").Codecs(codecPayload, codecPayload)
+var One = workflow.NewFlow[Payload, Payload]("bench.one", workflow.Shape("ca77ca30e6e5b86c")).Codecs(codecPayload, codecPayload)
 
 // Ten is the workflow [ten].
 //
 // ten has ten steps.
-var Ten = workflow.NewFlow[Payload, Payload]("bench.ten").Codecs(codecPayload, codecPayload)
+var Ten = workflow.NewFlow[Payload, Payload]("bench.ten", workflow.Shape("dce4999aef8668e0")).Codecs(codecPayload, codecPayload)
 
 // Turns is the workflow [turns].
 //
 // turns waits for as many events as the payload's id says, one after the other.
-var Turns = workflow.NewFlow[Payload, Payload]("bench.turns").Codecs(codecPayload, codecPayload)
+var Turns = workflow.NewFlow[Payload, Payload]("bench.turns", workflow.Shape("3f91cd266136e486")).Codecs(codecPayload, codecPayload)
 
 // Wait is the workflow [wait].
 //
 // wait waits for the event with the payload's id.
-var Wait = workflow.NewFlow[Payload, Payload]("bench.wait").Codecs(codecPayload, codecPayload)
+var Wait = workflow.NewFlow[Payload, Payload]("bench.wait", workflow.Shape("6f29f4dd2d55c98d")).Codecs(codecPayload, codecPayload)
 
 // Register binds this package's workflows and steps to r.
 func Register(r *workflow.Registry) error {
