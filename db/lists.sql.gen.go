@@ -320,7 +320,8 @@ func (q *Queries) ListWaits(ctx context.Context, db DBTX, arg ListWaitsParams) (
 }
 
 const queueStatistics = `-- name: QueueStatistics :many
-select queue_name, pending, running, sleeping, scheduled, blocked, waits, workers, idle_workers, oldest_pending_at, next_due_at
+select queue_name, pending, running, sleeping, scheduled, blocked, waits, workers, idle_workers, oldest_pending_at, next_due_at,
+       paused, max_running
 from absurd.queue_statistics(p_queue => $1::text)
 `
 
@@ -346,6 +347,8 @@ func (q *Queries) QueueStatistics(ctx context.Context, db DBTX, queue *string) (
 			&i.IdleWorkers,
 			&i.OldestPendingAt,
 			&i.NextDueAt,
+			&i.Paused,
+			&i.MaxRunning,
 		); err != nil {
 			return nil, err
 		}

@@ -127,6 +127,8 @@ type Querier interface {
 	NextDue(ctx context.Context, db DBTX, queue string) (*time.Time, error)
 	// PartitionWeekTag names a moment's ISO week in UTC with three digits: the last of the year, two of the week.
 	PartitionWeekTag(ctx context.Context, db DBTX, ts time.Time) (string, error)
+	// PauseQueue lets no further run of a queue start until ResumeQueue. Spawns, events and running runs go on. ErrUnknownQueue.
+	PauseQueue(ctx context.Context, db DBTX, queue string) error
 	// PortableUUIDv7 makes a UUIDv7 of the current time.
 	PortableUUIDv7(ctx context.Context, db DBTX) (pgtype.UUID, error)
 	// QueueStatistics counts what is alive on a queue, or on every queue. ErrUnknownQueue.
@@ -144,6 +146,8 @@ type Querier interface {
 	// RenewWorker extends a worker's lease to LeaseMs milliseconds from now, never shortens it, and returns its end. Nil: the
 	// worker is unknown or its lease has ended, so it must stop writing and register again.
 	RenewWorker(ctx context.Context, db DBTX, arg RenewWorkerParams) (*time.Time, error)
+	// ResumeQueue ends a pause. ErrUnknownQueue.
+	ResumeQueue(ctx context.Context, db DBTX, queue string) error
 	// RetireWorker hands every run that the worker still holds back to its queue, without counting a lost lease, and removes
 	// the worker. It returns the number of runs handed back.
 	RetireWorker(ctx context.Context, db DBTX, worker int64) (int32, error)
@@ -158,6 +162,9 @@ type Querier interface {
 	ScheduleRun(ctx context.Context, db DBTX, arg ScheduleRunParams) error
 	// SetIdle raises or lowers a worker's idle flag on a queue: producers notify channel absurd only while one is up.
 	SetIdle(ctx context.Context, db DBTX, arg SetIdleParams) error
+	// SetQueueLimit lets at most MaxRunning runs of a queue run at once, over all workers; nil takes the limit away. ErrUnknownQueue,
+	// ErrInvalidOption.
+	SetQueueLimit(ctx context.Context, db DBTX, arg SetQueueLimitParams) error
 	// SetQueuePolicy changes those policies of a queue that the document names.
 	SetQueuePolicy(ctx context.Context, db DBTX, arg SetQueuePolicyParams) error
 	// SetTaskCheckpointState stores a checkpoint of a run claimed with ClaimTask, and extends its claim by ExtendClaimBy seconds

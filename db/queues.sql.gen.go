@@ -77,6 +77,42 @@ func (q *Queries) ListQueues(ctx context.Context, db DBTX) ([]string, error) {
 	return items, nil
 }
 
+const pauseQueue = `-- name: PauseQueue :exec
+select absurd.pause_queue(p_queue => $1)
+`
+
+// PauseQueue lets no further run of a queue start until ResumeQueue. Spawns, events and running runs go on. ErrUnknownQueue.
+func (q *Queries) PauseQueue(ctx context.Context, db DBTX, queue string) error {
+	_, err := db.Exec(ctx, pauseQueue, queue)
+	return err
+}
+
+const resumeQueue = `-- name: ResumeQueue :exec
+select absurd.resume_queue(p_queue => $1)
+`
+
+// ResumeQueue ends a pause. ErrUnknownQueue.
+func (q *Queries) ResumeQueue(ctx context.Context, db DBTX, queue string) error {
+	_, err := db.Exec(ctx, resumeQueue, queue)
+	return err
+}
+
+const setQueueLimit = `-- name: SetQueueLimit :exec
+select absurd.set_queue_limit(p_queue => $1, p_max_running => $2::integer)
+`
+
+type SetQueueLimitParams struct {
+	Queue      string
+	MaxRunning *int32
+}
+
+// SetQueueLimit lets at most MaxRunning runs of a queue run at once, over all workers; nil takes the limit away. ErrUnknownQueue,
+// ErrInvalidOption.
+func (q *Queries) SetQueueLimit(ctx context.Context, db DBTX, arg SetQueueLimitParams) error {
+	_, err := db.Exec(ctx, setQueueLimit, arg.Queue, arg.MaxRunning)
+	return err
+}
+
 const validateQueueName = `-- name: ValidateQueueName :one
 select absurd.validate_queue_name(p_queue_name => $1)::text
 `

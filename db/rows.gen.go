@@ -188,6 +188,8 @@ type QueueNumber struct {
 	IdleWorkers     int64
 	OldestPendingAt *time.Time
 	NextDueAt       *time.Time
+	Paused          bool
+	MaxRunning      *int32
 }
 
 type QueuePolicy struct {

@@ -148,5 +148,5 @@ create or replace function absurd.list_events(p_queue text, p_prefix text defaul
 create table queue_numbers (
   queue_name text not null, pending bigint not null, running bigint not null, sleeping bigint not null, scheduled bigint not null,
   blocked bigint not null, waits bigint not null, workers bigint not null, idle_workers bigint not null,
-  oldest_pending_at timestamptz, next_due_at timestamptz);
+  oldest_pending_at timestamptz, next_due_at timestamptz, paused boolean not null, max_running integer);
 create or replace function absurd.queue_statistics(p_queue text default null) returns setof queue_numbers language sql as '';

@@ -41,5 +41,6 @@ from absurd.list_events(p_queue => @queue, p_prefix => sqlc.narg(prefix)::text, 
 
 -- name: QueueStatistics :many
 -- QueueStatistics counts what is alive on a queue, or on every queue. ErrUnknownQueue.
-select queue_name, pending, running, sleeping, scheduled, blocked, waits, workers, idle_workers, oldest_pending_at, next_due_at
+select queue_name, pending, running, sleeping, scheduled, blocked, waits, workers, idle_workers, oldest_pending_at, next_due_at,
+       paused, max_running
 from absurd.queue_statistics(p_queue => sqlc.narg(queue)::text);

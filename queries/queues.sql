@@ -21,3 +21,16 @@ select absurd.drop_queue(p_queue_name => @queue);
 -- name: ListQueues :many
 -- ListQueues returns the names of all queues, in order.
 select queue_name from absurd.list_queues();
+
+-- name: PauseQueue :exec
+-- PauseQueue lets no further run of a queue start until ResumeQueue. Spawns, events and running runs go on. ErrUnknownQueue.
+select absurd.pause_queue(p_queue => @queue);
+
+-- name: ResumeQueue :exec
+-- ResumeQueue ends a pause. ErrUnknownQueue.
+select absurd.resume_queue(p_queue => @queue);
+
+-- name: SetQueueLimit :exec
+-- SetQueueLimit lets at most MaxRunning runs of a queue run at once, over all workers; nil takes the limit away. ErrUnknownQueue,
+-- ErrInvalidOption.
+select absurd.set_queue_limit(p_queue => @queue, p_max_running => sqlc.narg(max_running)::integer);

@@ -35,7 +35,9 @@ create table absurd.queues (
   cleanup_ttl         interval not null default interval '30 days' check (cleanup_ttl >= interval '0'),
   cleanup_limit       integer not null default 1000 check (cleanup_limit >= 1),
   detach_mode         text not null default 'none' check (detach_mode in ('none', 'empty')),
-  detach_min_age      interval not null default interval '30 days' check (detach_min_age >= interval '0')
+  detach_min_age      interval not null default interval '30 days' check (detach_min_age >= interval '0'),
+  paused              boolean not null default false,  -- no run starts
+  max_running         integer check (max_running >= 1) -- of the runs that may run at once; null: no limit
 );
 
 -- Task names as numbers: four bytes in the ready index instead of a text.

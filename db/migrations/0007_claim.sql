@@ -28,6 +28,10 @@ begin
   perform absurd.fire_timers(v_queue_no, 'l', v_limit, v_now);
   perform absurd.fire_timers(v_queue_no, 'w', v_limit, v_now);
 
+  v_limit := absurd.claim_room(v_queue_no, v_limit);
+  if v_limit < 1 then
+    return;
+  end if;
   if v_tenants is null then
     select r.tasks, r.task_ids into v_rows, v_taken from absurd.take_ready(v_queue_no, v_names, v_limit, v_now) r;
   else
@@ -52,11 +56,10 @@ begin
     join absurd.task_names n on n.name_no = c.name_no
     order by array_position(v_taken, c.task_id);
 
-  if v_ends is not null then
-    insert into absurd.timers (queue_no, kind, due_at, task_id)
-    select v_queue_no, 'l', v_ends, taken.task_id from unnest(v_taken) taken (task_id)
-    on conflict do nothing;
-  end if;
+  -- A lease without an end has a timer too: running runs are found by their leases.
+  insert into absurd.timers (queue_no, kind, due_at, task_id)
+  select v_queue_no, 'l', coalesce(v_ends, 'infinity'), taken.task_id from unnest(v_taken) taken (task_id)
+  on conflict do nothing;
   foreach v_task_id in array v_waiting loop
     perform absurd.end_waits(v_queue_no, v_task_id, v_now);
   end loop;

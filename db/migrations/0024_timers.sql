@@ -199,7 +199,7 @@ begin
     from absurd.queues q
     cross join unnest('{d,l,w,e}'::"char"[]) k(kind)
     cross join lateral (
-      select m.due_at from absurd.timers m where m.queue_no = q.queue_no and m.kind = k.kind order by m.due_at limit 1
+      select m.due_at from absurd.timers m where m.queue_no = q.queue_no and m.kind = k.kind and m.due_at < 'infinity' order by m.due_at limit 1
     ) n
     where q.queue_name = p_queue);
 end

@@ -157,6 +157,10 @@ begin
 
   perform absurd.fire_all_timers(v_queue_no, p_limit, v_now);
 
+  p_limit := absurd.claim_room(v_queue_no, p_limit);
+  if p_limit < 1 then
+    return;
+  end if;
   if v_tenants is null then
     select * into v_taken from absurd.take_ready(v_queue_no, p_name_nos, p_limit, v_now);
   else

@@ -163,7 +163,7 @@ as $$ select '00000000-0000-0000-0000-000000000000'::uuid $$;
 -- list_tasks lists tasks of a queue. Null filters let everything pass: p_states (any of them; see next_tasks for the order that each
 -- gives), p_task_name, p_tenant, p_tags and p_attributes (contained in the task's), p_error (part of the failure's text, in any
 -- case), p_spawned_from and p_spawned_to (from included, to excluded). available_at
--- is null where nothing but a wait ends a sleep. AB004 for an unknown queue, AB005 for a state or a cursor that does not exist. Runs that claim_task gave out without a lease (timeout 0) are listed only without p_states, or with completed among them.
+-- is null where nothing but a wait ends a sleep. AB004 for an unknown queue, AB005 for a state or a cursor that does not exist.
 create function absurd.list_tasks(p_queue text, p_states text[] default null, p_task_name text default null, p_tenant text default null,
   p_tags jsonb default null, p_attributes jsonb default null, p_error text default null,
   p_spawned_from timestamptz default null, p_spawned_to timestamptz default null,

@@ -2,12 +2,12 @@
 
 -- queue_statistics counts, for one queue or for all, in the order of their names: pending tasks, by their name also those that may start
 -- only later (scheduled); running, sleeping and blocked ones; open waits; workers, and how many of them are idle; when the longest
--- waiting pending task became available; and when the next timer is due. AB004 for an unknown queue. Runs that claim_task gave out without
--- a lease (timeout 0) are not counted. A session that may not use all tenants sees its own tasks counted, and the workers of its login.
+-- waiting pending task became available; when the next timer is due; whether the queue is paused, and its limit of
+-- running runs. AB004 for an unknown queue. A session that may not use all tenants sees its own tasks counted, and the workers of its login.
 -- The cost grows with the number of open tasks, not with the history.
 create function absurd.queue_statistics(p_queue text default null)
 returns table (queue_name text, pending bigint, running bigint, sleeping bigint, scheduled bigint, blocked bigint, waits bigint, workers bigint,
-  idle_workers bigint, oldest_pending_at timestamptz, next_due_at timestamptz)
+  idle_workers bigint, oldest_pending_at timestamptz, next_due_at timestamptz, paused boolean, max_running integer)
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
 as $$
@@ -19,22 +19,13 @@ begin
     perform absurd.queue_number(p_queue);
   end if;
   return query
-    select q.queue_name, r.pending, h.running, s.sleeping, s.scheduled, s.blocked, w.waits, k.workers, k.idle, r.oldest, m.next
+    select q.queue_name, r.pending, h.running, s.sleeping, s.scheduled, s.blocked, w.waits, k.workers, k.idle, r.oldest, m.next, q.paused, q.max_running
     from absurd.queues q
     cross join lateral (
       select count(*) as pending, min(r.available_at) as oldest from absurd.ready r
       where r.queue_no = q.queue_no and (v_tenants is null or coalesce(r.tenant, '') = any (v_tenants))
     ) r
-    cross join lateral (
-      select count(*) as running
-      from (
-        select i.task_id from absurd.claims c cross join unnest(c.task_ids) i(task_id) where c.queue_no = q.queue_no
-        union
-        select m.task_id from absurd.timers m where m.queue_no = q.queue_no and m.kind = 'l'
-      ) h
-      cross join lateral (select from absurd.tasks t where t.queue_no = q.queue_no and t.task_id = h.task_id and t.state = 'r'
-                            and (v_tenants is null or t.tenant = any (v_tenants)) offset 0) t
-    ) h
+    cross join lateral (select absurd.running_runs(q.queue_no, v_tenants)::bigint as running offset 0) h
     cross join lateral (
       select count(*) filter (where t.state = 's' and t.first_started_at is not null) as sleeping,
              count(*) filter (where t.state = 's' and t.first_started_at is null) as scheduled,
@@ -55,7 +46,7 @@ begin
       where k.queue_no = q.queue_no and absurd.own_worker(l.login)
     ) k
     cross join lateral (select min(m.due_at) as next from absurd.timers m
-                        where m.queue_no = q.queue_no and (v_tenants is null or absurd.shown_task(m.queue_no, m.task_id) is not null)) m
+                        where m.queue_no = q.queue_no and m.due_at < 'infinity' and (v_tenants is null or absurd.shown_task(m.queue_no, m.task_id) is not null)) m
     where p_queue is null or q.queue_name = p_queue
     order by q.queue_name;
 end

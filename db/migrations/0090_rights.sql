@@ -18,7 +18,7 @@ as $$
     ('my_tenants', 'pcwov'), ('my_task', 'pcwov'),
     -- queues
     ('list_queues', 'wov'), ('get_queue_policy', 'ov'), ('create_queue', 'o'), ('ensure_queue_tables', 'o'), ('drop_queue', 'o'),
-    ('set_queue_policy', 'o'),
+    ('set_queue_policy', 'o'), ('pause_queue', 'o'), ('resume_queue', 'o'), ('set_queue_limit', 'o'),
     -- tasks, from outside
     ('spawn_task', 'pcwo'), ('spawn_tasks', 'pcwo'), ('emit_event', 'cwo'), ('emit_events', 'cwo'),
     ('get_task_result', 'cwov'), ('get_outcome', 'cwov'), ('watch_task', 'cwo'),
