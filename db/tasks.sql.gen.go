@@ -80,7 +80,8 @@ from absurd.commit_passes(p_queue => $1, p_worker => $2,
        p_record_times => $13::timestamp with time zone[], p_record_states => $14::jsonb[],
        p_wait_units => $15::integer[], p_wait_names => $16::text[], p_wait_kinds => $17::text[], p_wait_events => $18::text[],
        p_wait_timeouts => $19::timestamp with time zone[],
-       p_removed_units => $20::integer[], p_removed_names => $21::text[], p_resend => $22::boolean)
+       p_removed_units => $20::integer[], p_removed_names => $21::text[], p_resend => $22::boolean,
+       p_renews => $23::boolean)
 `
 
 type CommitPassesParams struct {
@@ -106,6 +107,7 @@ type CommitPassesParams struct {
 	RemovedUnits       []int32
 	RemovedNames       []string
 	Resend             bool
+	Renews             bool
 }
 
 // CommitPasses writes what passes of one worker have come to, any number of them, in one commit. Tasks, Tokens, Actions,
@@ -135,6 +137,7 @@ func (q *Queries) CommitPasses(ctx context.Context, db DBTX, arg CommitPassesPar
 		arg.RemovedUnits,
 		arg.RemovedNames,
 		arg.Resend,
+		arg.Renews,
 	)
 	if err != nil {
 		return nil, err

@@ -26,7 +26,8 @@ from absurd.commit_passes(p_queue => @queue, p_worker => @worker,
        p_record_times => @record_times::timestamp with time zone[], p_record_states => @record_states::jsonb[],
        p_wait_units => @wait_units::integer[], p_wait_names => @wait_names::text[], p_wait_kinds => @wait_kinds::text[], p_wait_events => @wait_events::text[],
        p_wait_timeouts => @wait_timeouts::timestamp with time zone[],
-       p_removed_units => @removed_units::integer[], p_removed_names => @removed_names::text[], p_resend => @resend::boolean);
+       p_removed_units => @removed_units::integer[], p_removed_names => @removed_names::text[], p_resend => @resend::boolean,
+       p_renews => @renews::boolean);
 
 -- name: NextDue :one
 -- NextDue returns when the earliest timer of a queue is due; nil when there is none.

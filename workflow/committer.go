@@ -122,6 +122,10 @@ func (c *committer) flush(ctx context.Context, batch []*commit) {
 			batch[0].answer <- committed{err: err}
 			return
 		}
+		if repeated(err) && !resend {
+			resend = true
+			continue
+		}
 		c.log.Warn("workflow: commit not done, trying again", "units", len(batch), "attempt", attempt, "error", err)
 		switch {
 		case refusal(err) && len(batch) > 1:
@@ -173,6 +177,12 @@ const busyPause = time.Millisecond
 func dataError(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (strings.HasPrefix(pg.Code, "22") || strings.HasPrefix(pg.Code, "54"))
+}
+
+// repeated reports whether a record of the same name was there already.
+func repeated(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == "23505"
 }
 
 // refusal reports whether the server answered that it will not do this, and not only that it cannot do it now.

@@ -35,6 +35,7 @@ type pass struct {
 	waiting map[string]*replay.Op  // open waits for events, by checkpoint
 
 	records    []replay.Record // outcomes handed out and not on their way to the database yet
+	pending    map[string]bool // recorded steps that are between two attempts
 	answer     chan committed
 	committing bool
 
@@ -74,7 +75,10 @@ func newPass(s *session, q *claimer, c store.Claimed, flow Binding, history []re
 	}
 	p.ctx, p.cancel = context.WithCancel(s.stepCtx)
 	for _, r := range history {
-		if r.Kind == replay.Step && r.Outcome != replay.Pending {
+		switch {
+		case r.Outcome == replay.Pending:
+			p.setPending(r.Name)
+		case r.Kind == replay.Step:
 			p.replayed++
 		}
 	}

@@ -96,9 +96,22 @@ func (p *pass) divergence() string {
 // commit sends a unit on its way, with all records that are due.
 func (p *pass) commit(u *store.Unit) {
 	u.Task, u.Token, u.Records = p.claimed.Task, p.claimed.Token, p.records
+	for _, r := range p.records {
+		u.Renews = u.Renews || p.pending[r.Name]
+		if r.Outcome == replay.Pending {
+			p.setPending(r.Name)
+		}
+	}
 	p.records = nil
 	p.committing = true
 	p.queue.committer.handIn(&commit{unit: u, answer: p.answer}, p.session.lost.Done())
+}
+
+func (p *pass) setPending(name string) {
+	if p.pending == nil {
+		p.pending = make(map[string]bool)
+	}
+	p.pending[name] = true
 }
 
 // committed waits for the answer to the unit on its way, if there is one. It reports whether the pass goes on.

@@ -87,7 +87,7 @@ create table absurd.tasks (
   lost_leases      smallint not null default 0,
   priority         smallint not null default 0, -- lower numbers run first
   state            "char" not null default 'p',
-  has_records      boolean not null default false, -- false: there are no checkpoints to load; kept while the task is open
+  has_records      boolean not null default false, -- with token = 0: there are no checkpoints to load
   has_waits        boolean not null default false, -- false: there are no rows in waits
   watched          boolean not null default false, -- somebody waits for the outcome: completion notifies
   children         "char",               -- null: it has made none; o: it has; n: one ended while this task ran; w: asleep until one ends

@@ -186,7 +186,7 @@ begin
       where t.ctid = any (v_taken.tasks)
       returning t.*
     )
-    select v_claim_no, h.task_id, h.name_no, h.token, h.attempt, h.generation, h.max_attempts, h.lost_leases::integer, h.has_records,
+    select v_claim_no, h.task_id, h.name_no, h.token, h.attempt, h.generation, h.max_attempts, h.lost_leases::integer, h.has_records or h.token > 1,
            h.enqueue_at, h.first_started_at, v_now, h.params, h.headers, h.retry_strategy
     from held h
     order by h.priority, h.available_at, h.task_id;

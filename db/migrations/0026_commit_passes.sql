@@ -12,8 +12,9 @@
 --   block     the code and the records disagree, payload says how; tried again at p_due
 --   release   the run goes back to the queue as it is
 --
--- For every unit, and before its action, its records are stored: a unit may give a name once; the first record
--- of a name stays, but a pending one (outcome n) is replaced. Then the failures under its removed names go (see
+-- For every unit, and before its action, its records are stored. Their names must be new, else the whole call fails
+-- (23505), unless p_renews or p_resend is set: then the first record of a name stays, but a pending one (outcome n)
+-- is replaced. A unit may give a name once. Then the failures under its removed names go (see
 -- remove_failures), which may have come with the same unit. Kinds and outcomes are those of absurd.checkpoints;
 -- a null time is now, a null fingerprint 0. Kinds of waits are those of absurd.waits.
 --
@@ -25,13 +26,16 @@
 --              written, and never will be
 --   cancelled  the task has been cancelled: nothing was written
 --
--- With p_resend the call is a repetition of one whose outcome is not known. A unit that was written then answers ok:
--- every claim and every taking away of a run raises the token, so a task which has this token and is no longer
--- running was left that way by its holder. Records are simply stored again.
+-- With p_resend the call may be a repetition of one whose outcome is not known. A unit that was written then answers
+-- ok: every claim and every taking away of a run raises the token, so a task which has this token and is no longer
+-- running was left that way by its holder.
 --
--- Locks: the rows of its tasks, then rows of events, ready, timers, waits and checkpoints that belong to them.
+-- Locks: the worker's row, shared; the rows of its tasks; then rows of events, ready, timers, waits and checkpoints that belong to them.
 -- It never waits for another transaction (for two milliseconds at most where a placeholder of an event is
--- added). An error, such as one for JSON that cannot be stored, fails the whole call. AB004 for an unknown
+-- added), unless that one ends the very worker. A unit that only records does not lock its task: while the worker's
+-- row is locked nobody can take its runs, and what else may happen to the task (it is cancelled, one of its waits
+-- ends) is the same whether the records were there before or not. A unit whose action touches more than its own
+-- records must lock the task. An error, such as one for JSON that cannot be stored, fails the whole call. AB004 for an unknown
 -- queue.
 create function absurd.commit_passes(
   p_queue text, p_worker bigint,
@@ -39,7 +43,7 @@ create function absurd.commit_passes(
   p_record_units integer[], p_record_names text[], p_record_kinds text[], p_record_outcomes text[], p_record_fingerprints bigint[],
   p_record_times timestamptz[], p_record_states jsonb[],
   p_wait_units integer[], p_wait_names text[], p_wait_kinds text[], p_wait_events text[], p_wait_timeouts timestamptz[],
-  p_removed_units integer[], p_removed_names text[], p_resend boolean default false)
+  p_removed_units integer[], p_removed_names text[], p_resend boolean default false, p_renews boolean default false)
 returns table (unit integer, answer text)
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set enable_bitmapscan = off set jit = off
@@ -49,29 +53,43 @@ as $$
 declare
   v_now      timestamptz := absurd.current_time();
   v_queue_no integer := absurd.queue_number(p_queue);
+  v_alive    boolean;    -- the worker's lease is
   v_rows     tid[];      -- of the tasks that are held and locked; null elsewhere
   v_held     boolean[];  -- by unit, as the arrays above and below
   v_attempts integer[];
   v_waiting  boolean[];
-  v_known    boolean[];  -- has_records is set already
   v_answers  text[];
   v_stored   bigint;
 begin
   p_tasks := absurd.shown_tasks(v_queue_no, p_tasks);
-  select array_agg(h.row order by u.unit), array_agg(h.row is not null order by u.unit), array_agg(h.attempt order by u.unit),
-         array_agg(h.has_waits order by u.unit), array_agg(h.has_records order by u.unit),
-         array_agg(case when h.row is not null then 'ok' end order by u.unit)
-  into v_rows, v_held, v_attempts, v_waiting, v_known, v_answers
-  from unnest(p_tasks, p_tokens) with ordinality u(task_id, token, unit)
-  left join lateral (
-    select t.ctid as row, t.attempt, t.has_waits, t.has_records
-    from absurd.tasks t
-    where t.queue_no = v_queue_no and t.task_id = u.task_id and t.state = 'r' and t.worker_id = p_worker and t.token = u.token
-    for no key update skip locked
-  ) h on true;
+  -- Until this commits nobody may take a run from the worker: a sweep and a retirement need this row for themselves.
+  perform from absurd.workers w
+  where w.worker_id = p_worker and w.lease_expires_at > absurd.current_time() and absurd.own_worker(w.login) for key share;
+  v_alive := found;
 
-  -- The lease is looked at after the rows are locked: whoever would take them from an expired worker needs them too.
-  if not exists (select from absurd.workers w where w.worker_id = p_worker and w.lease_expires_at > absurd.current_time() and absurd.own_worker(w.login)) then
+  select array_agg(h.row), array_agg(h.held), array_agg(h.attempt), array_agg(h.has_waits), array_agg(case when h.held then 'ok' end)
+  into v_rows, v_held, v_attempts, v_waiting, v_answers
+  from (
+    select l.row, l.row is not null or o.held is not null as held, coalesce(l.attempt, o.attempt) as attempt, l.has_waits
+    from unnest(p_tasks, p_tokens, p_actions) with ordinality u(task_id, token, action, unit)
+    left join lateral (
+      select t.ctid as row, t.attempt, t.has_waits
+      from absurd.tasks t
+      where u.action <> 'record'
+        and t.queue_no = v_queue_no and t.task_id = u.task_id and t.state = 'r' and t.worker_id = p_worker and t.token = u.token
+      for no key update skip locked
+    ) l on true
+    left join lateral (
+      select true as held, t.attempt
+      from absurd.tasks t
+      where u.action = 'record'
+        and t.queue_no = v_queue_no and t.task_id = u.task_id and t.state = 'r' and t.worker_id = p_worker and t.token = u.token
+      offset 0
+    ) o on true
+    order by u.unit
+  ) h;
+
+  if not v_alive then
     v_held := array_fill(false, array[cardinality(p_tasks)]);
     v_answers := absurd.explain_refusals(v_queue_no, null, p_tasks, p_tokens, p_actions, v_held, p_resend);
   elsif array_position(v_held, false) is not null then
@@ -80,18 +98,17 @@ begin
 
   if array_position(v_held, true) is not null then
     if cardinality(p_record_units) > 0 then
-      -- Not "on conflict", which costs a second WAL record a row: whoever writes records of a task has locked
-      -- its row.
+      -- Not "on conflict", which costs a second WAL record a row.
       insert into absurd.checkpoints (recorded_at, fingerprint, task_id, queue_no, attempt, kind, outcome, checkpoint_name, state)
       select coalesce(u.recorded_at, v_now), coalesce(u.fingerprint, 0), p_tasks[u.unit], v_queue_no, v_attempts[u.unit],
              u.kind::"char", u.outcome::"char", u.name, u.state
       from unnest(p_record_units, p_record_names, p_record_kinds, p_record_outcomes, p_record_fingerprints, p_record_times, p_record_states)
         u(unit, name, kind, outcome, fingerprint, recorded_at, state)
       where v_held[u.unit]
-        and not exists (
+        and not ((p_resend or p_renews) and exists (
           select from absurd.checkpoints c
           where c.queue_no = v_queue_no and c.task_id = p_tasks[u.unit] and c.checkpoint_name = u.name
-          offset 0);
+          offset 0));
       get diagnostics v_stored = row_count;
       if v_stored < cardinality(p_record_units) then
         update absurd.checkpoints c
@@ -112,7 +129,9 @@ begin
       from unnest(p_removed_units, p_removed_names) u(unit, name)
       where v_held[u.unit];
     end if;
-    perform absurd.end_passes(v_queue_no, v_rows, p_tasks, p_actions, p_payloads, v_known, v_waiting, v_now);
+    if p_actions && array['complete', 'fail', 'retry'] then
+      perform absurd.end_passes(v_queue_no, v_rows, p_tasks, p_actions, p_payloads, v_waiting, v_now);
+    end if;
     if p_actions && array['suspend', 'retry', 'block', 'release'] then
       perform absurd.park_passes(v_queue_no, v_rows, v_held, v_waiting, p_tasks, p_actions, p_payloads, p_due,
         p_wait_units, p_wait_names, p_wait_kinds, p_wait_events, p_wait_timeouts, v_now);
@@ -144,10 +163,10 @@ as $$
   ) t on true
 $$;
 
--- end_passes does the actions complete and fail, and notes the first records of passes that go on. p_rows:
--- addresses of the locked rows, null for units to leave alone.
+-- end_passes does the actions complete and fail, and drops the waits of attempts that are over. p_rows: addresses of
+-- the locked rows, null for units to leave alone.
 create function absurd.end_passes(p_queue_no integer, p_rows tid[], p_tasks uuid[], p_actions text[], p_payloads jsonb[],
-  p_known boolean[], p_waiting boolean[], p_now timestamptz) returns void
+  p_waiting boolean[], p_now timestamptz) returns void
 language plpgsql
 as $$
 declare
@@ -155,16 +174,15 @@ declare
 begin
   with ended as (
     update absurd.tasks t
-    set state       = case u.action when 'complete' then 'c' when 'fail' then 'f' else t.state end,
-        result      = case u.action when 'complete' then u.payload end,
-        failure     = case u.action when 'fail' then u.payload end,
-        ended_at    = case when u.action <> 'record' then p_now end,
-        has_records = t.has_records or u.action <> 'complete'
-    from unnest(p_rows, p_actions, p_payloads, p_known) u(row, action, payload, known)
-    where t.ctid = u.row and (u.action in ('complete', 'fail') or u.action = 'record' and not u.known)
-    returning t.task_id, t.watched, t.state
+    set state    = case u.action when 'complete' then 'c' else 'f' end,
+        result   = case u.action when 'complete' then u.payload end,
+        failure  = case u.action when 'fail' then u.payload end,
+        ended_at = p_now
+    from unnest(p_rows, p_actions, p_payloads) u(row, action, payload)
+    where t.ctid = u.row and u.action in ('complete', 'fail')
+    returning t.task_id, t.watched
   )
-  select count(absurd.notify_ended(e.task_id)) into v_told from ended e where e.watched and e.state <> 'r';
+  select count(absurd.notify_ended(e.task_id)) into v_told from ended e where e.watched;
 
   if 'fail' = any (p_actions) then
     perform absurd.note_ended(p_queue_no, 'f', array_agg(u.task_id), p_now)

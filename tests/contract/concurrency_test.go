@@ -109,7 +109,7 @@ func (c *crowd) batch(one func(string, ...any) ([]string, error), random *rand.R
 		names as materialized (select worker.id, array(select name_no from absurd.join_queue(worker.id, {q}, '{work 0,work 1,work 2}')) as nos from worker)
 		select names.id || ' ' || t.task_id || ' ' || t.token || ' ' || (t.attempt >= t.max_attempts is true) from names, absurd.claim_tasks({q}, names.id, 3, names.nos, '{}') t`
 	const commit = `select * from absurd.commit_passes({q}, $1, array[$2::uuid], array[$3::int], array[$4], array['{"name": "E"}'::jsonb], array[$5::timestamptz],
-		'{1}', array[$6], '{s}', '{v}', '{0}', array[clock_timestamp()], '{1}', $7, $8, $9, $10, $11, '{}', '{}')`
+		'{1}', array[$6], '{s}', '{v}', '{0}', array[clock_timestamp()], '{1}', $7, $8, $9, $10, $11, '{}', '{}', true)`
 	rows, err := one(claim, []int{1, 50, 2000}[random.IntN(3)])
 	for _, row := range rows {
 		ids := strings.Fields(row)

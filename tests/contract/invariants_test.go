@@ -65,11 +65,11 @@ var invariants = []struct{ says, violations string }{
 		select coalesce(t.task_id, e.task_id), t.state, e.state, t.ended_at, e.ended_at from absurd.tasks t full join absurd.ended e using (queue_no, task_id)
 		where queue_no = (select q.queue_no from absurd.queues q where q.queue_name = {q})
 		and (t.task_id is null or (t.state in ('f', 'x')) <> (e.task_id is not null) or (e.state, e.ended_at) <> (t.state, t.ended_at))`},
-	{"has_waits tells of every wait, and an open task's has_records of every checkpoint", `
+	{"has_waits tells of every wait, and has_records or the token of every checkpoint", `
 		select t.task_id from absurd.queues q join absurd.tasks t using (queue_no)
 		where q.queue_name = {q}
 		and (not t.has_waits and exists (select from absurd.waits w where w.queue_no = t.queue_no and w.task_id = t.task_id)
-		  or not t.has_records and t.state in ('p', 'r', 's', 'b') and exists (select from absurd.checkpoints c where c.queue_no = t.queue_no and c.task_id = t.task_id))`},
+		  or not t.has_records and t.token = 0 and exists (select from absurd.checkpoints c where c.queue_no = t.queue_no and c.task_id = t.task_id))`},
 }
 
 // checkInvariants fails the test for every invariant that the queue violates.

@@ -53,7 +53,7 @@ func (m *measured) round(w *worker, n int) {
 		t.Helper()
 		m.call(name, `select * from absurd.commit_passes('q', $1, $2, $3, array_fill($4::text, '{10}'), array_fill('1'::jsonb, '{10}'), array_fill(clock_timestamp(), '{10}'),
 			array[1,2], array[$5,$5], array['s','s'], array['v','v'], array[0,0], array[null,null]::timestamptz[], array['1','2']::jsonb[],
-			case when $4 = 'sleep' then array[1,2] end, array['w','w'], array['e','e'], array[$5,$5], array[null,null]::timestamptz[], array[3], array['none'])`,
+			case when $4 = 'sleep' then array[1,2] end, array['w','w'], array['e','e'], array[$5,$5], array[null,null]::timestamptz[], array[3], array['none'], $4 <> 'record')`,
 			w.id, tasks, tokens, actions, key("name"))
 	}
 	claim := func(name string) {

@@ -239,7 +239,7 @@ func checkInvariants(tb testing.TB, pool *pgxpool.Pool) {
 		"waits that no flag announces": `
 			select count(*) from absurd.waits w join absurd.tasks t using (queue_no, task_id) where not t.has_waits`,
 		"records of open tasks that no flag announces": `
-			select count(*) from absurd.checkpoints c join absurd.tasks t using (queue_no, task_id) where not t.has_records and t.state not in ('c', 'x')`,
+			select count(*) from absurd.checkpoints c join absurd.tasks t using (queue_no, task_id) where not t.has_records and t.token = 0`,
 		"failed and cancelled tasks that ended does not have, or has wrongly": `
 			select count(*) from absurd.tasks t full join absurd.ended e using (queue_no, task_id)
 			where (t.state in ('f', 'x')) is distinct from (e.task_id is not null) or e.state <> t.state or e.ended_at <> t.ended_at`,

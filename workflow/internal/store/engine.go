@@ -59,6 +59,7 @@ type Unit struct {
 	Payload []byte    // complete: the result; fail, retry, block: the reason
 	Due     time.Time // zero: none
 	Records []replay.Record
+	Renews  bool // its Records may have names that are recorded; else that is an error (23505) of the whole commit
 	Waits   []Wait
 	Removed []string // records that a retry removes
 }

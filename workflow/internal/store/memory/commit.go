@@ -19,13 +19,18 @@ func (e *engine) Commit(_ context.Context, units []*store.Unit, resend bool) ([]
 		}
 	}
 	_, lost := e.alive(e.worker, now)
+	if renews := func(u *store.Unit) bool { return u.Renews }; lost == nil && !resend && !slices.ContainsFunc(units, renews) {
+		if err := e.checkNames(units); err != nil {
+			return nil, err
+		}
+	}
 	answers := make([]store.Answer, len(units))
 	for i, u := range units {
 		t := e.q.tasks[u.Task]
 		switch {
 		case t == nil || t.token != u.Token:
 			answers[i] = store.Lost
-		case t.state == store.Running && t.worker == e.worker && lost == nil:
+		case e.holds(t, u) && lost == nil:
 			answers[i] = store.OK
 			e.commit(t, u, now)
 		case t.state == store.Running:
@@ -39,6 +44,24 @@ func (e *engine) Commit(_ context.Context, units []*store.Unit, resend bool) ([]
 		}
 	}
 	return answers, nil
+}
+
+// holds reports whether the run is the worker's under the unit's token. t may be nil.
+func (e *engine) holds(t *task, u *store.Unit) bool {
+	return t != nil && t.token == u.Token && t.state == store.Running && t.worker == e.worker
+}
+
+// checkNames refuses records whose names are recorded already.
+func (e *engine) checkNames(units []*store.Unit) error {
+	for _, u := range units {
+		t := e.q.tasks[u.Task]
+		for _, r := range u.Records {
+			if e.holds(t, u) && t.find(r.Name) >= 0 {
+				return refuse("23505", "the task has a record of the name %q", r.Name)
+			}
+		}
+	}
+	return nil
 }
 
 func checkUnit(u *store.Unit) error {

@@ -124,6 +124,7 @@ func (e *engine) Commit(ctx context.Context, units []*store.Unit, resend bool) (
 		a.Actions[i] = string(u.Action)
 		a.Payloads[i] = u.Payload
 		a.Due[i] = optional(u.Due)
+		a.Renews = a.Renews || u.Renews
 		for _, r := range u.Records {
 			a.RecordUnits = append(a.RecordUnits, unit)
 			a.RecordNames = append(a.RecordNames, r.Name)

@@ -44,7 +44,7 @@ func (p *player) commit(o op) string {
 }
 
 func (p *player) unit(h holding, n []int) *store.Unit {
-	u := &store.Unit{Task: p.tasks[h.task], Token: h.token}
+	u := &store.Unit{Task: p.tasks[h.task], Token: h.token, Renews: n[2]%5 > 0}
 	for i := range n[2] % 4 {
 		name := recordName(n[3] + i)
 		if !hasRecord(u, name) {

@@ -119,8 +119,10 @@ func poison(s *suite) {
 func firstRecord(s *suite) {
 	c := s.started(store.SpawnOptions{})
 	for _, r := range []replay.Record{step("x", 'n'), step("y", 'v'), step("x", 'f'), step("x", 'v'), step("y", 'n')} {
-		equal(s, "record", s.commit(s.engine, c, store.Unit{Action: store.Record, Records: []replay.Record{r}}), store.OK)
+		equal(s, "record", s.commit(s.engine, c, store.Unit{Action: store.Record, Records: []replay.Record{r}, Renews: true}), store.OK)
 	}
+	_, err := s.engine.Commit(s.ctx, []*store.Unit{{Task: c.Task, Token: c.Token, Action: store.Record, Records: []replay.Record{step("y", 'v')}}}, false)
+	s.refused(err, "23505")
 	equal(s, "records", s.records(c.Task), []string{"v y", "f x"})
 	named := make(map[store.ID][]replay.Record)
 	s.must(s.engine.LoadNamed(s.ctx, []store.Named{{Task: c.Task, Name: "x"}, {Task: c.Task, Name: "z"}}, named))
