@@ -227,6 +227,34 @@ begin
 end
 $$;
 
+-- The engine's housekeeping, moving what time has made due (timers, lost leases), is done for all tenants, whoever happens to call. Row
+-- policies let it pass by a key that nobody can read, and so nobody can set.
+create table absurd.house_keys (house_key text not null);
+insert into absurd.house_keys values (gen_random_uuid()::text);
+
+-- keep_house begins (true) or ends (false) housekeeping in a session that may not use all tenants.
+create function absurd.keep_house(p_begin boolean) returns void
+language plpgsql
+as $$
+begin
+  if absurd.session_tenants() is not null then
+    perform set_config('absurd.housekeeping', case when p_begin then (select k.house_key from absurd.house_keys k) else '' end, true);
+  end if;
+end
+$$;
+
+-- is_housekeeping tells whether housekeeping has begun. For row policies: users may execute it, because whoever reads a view needs what
+-- the policies of its tables need.
+create function absurd.is_housekeeping() returns boolean
+language plpgsql stable
+as $$
+declare
+  v_key text := current_setting('absurd.housekeeping', true);
+begin
+  return v_key <> '' and exists (select from absurd.house_keys k where k.house_key = v_key);
+end
+$$;
+
 -- allow_tenant lets a login role use a tenant: a label of at most 200 bytes, '' for what has none, '*' for all tenants.
 create function absurd.allow_tenant(p_role text, p_tenant text) returns void
 language plpgsql

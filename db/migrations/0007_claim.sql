@@ -24,11 +24,16 @@ declare
   v_waiting  uuid[];
   v_task_id  uuid;
 begin
+  if v_tenants is not null then
+    perform absurd.keep_house(true);
+  end if;
   perform absurd.fire_timers(v_queue_no, 'd', 100, v_now);
   perform absurd.fire_timers(v_queue_no, 'l', v_limit, v_now);
   perform absurd.fire_timers(v_queue_no, 'w', v_limit, v_now);
-
   v_limit := absurd.claim_room(v_queue_no, v_limit);
+  if v_tenants is not null then
+    perform absurd.keep_house(false);
+  end if;
   if v_limit < 1 then
     return;
   end if;

@@ -168,7 +168,6 @@ $$;
 create function absurd.drain_claims(p_worker bigint, p_queue_no integer, p_spared bigint[], p_lost boolean, p_limit integer, p_now timestamptz,
   out requeued integer, out poisoned integer)
 language plpgsql
-set absurd.housekeeping = on
 as $$
 declare
   v_claim record;

@@ -10,7 +10,7 @@
 create function absurd.fire_timers(p_queue_no integer, p_kind "char", p_limit integer, p_now timestamptz) returns integer
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set enable_bitmapscan = off set jit = off
-set plan_cache_mode = force_generic_plan set absurd.housekeeping = on
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_timers tid[];

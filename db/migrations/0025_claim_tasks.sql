@@ -155,9 +155,14 @@ begin
     return;
   end if;
 
+  if v_tenants is not null then
+    perform absurd.keep_house(true);
+  end if;
   perform absurd.fire_all_timers(v_queue_no, p_limit, v_now);
-
   p_limit := absurd.claim_room(v_queue_no, p_limit);
+  if v_tenants is not null then
+    perform absurd.keep_house(false);
+  end if;
   if p_limit < 1 then
     return;
   end if;

@@ -14,6 +14,7 @@ declare
   v_login    name;
   v_queue_no integer;
 begin
+  perform absurd.keep_house(true);
   for v_worker, v_login in
     select w.worker_id, w.login from absurd.workers w where w.lease_expires_at <= v_now order by w.lease_expires_at
     for update skip locked
@@ -38,5 +39,6 @@ begin
     exit when v_left <= 0;
     v_left := v_left - absurd.fire_all_timers(v_queue_no, v_left, v_now);
   end loop;
+  perform absurd.keep_house(false);
 end
 $$;

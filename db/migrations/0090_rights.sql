@@ -15,7 +15,7 @@ as $$
     -- pure
     ('current_time', 'pcwov'), ('portable_uuidv7', 'pcwov'), ('uuidv7_timestamp', 'pcwov'), ('uuidv7_floor', 'pcwov'),
     ('week_bucket_utc', 'pcwov'), ('partition_week_tag', 'pcwov'), ('get_schema_version', 'pcwov'), ('validate_queue_name', 'pcwov'),
-    ('my_tenants', 'pcwov'), ('my_task', 'pcwov'),
+    ('my_tenants', 'pcwov'), ('my_task', 'pcwov'), ('is_housekeeping', 'pcwov'),
     -- queues
     ('list_queues', 'wov'), ('get_queue_policy', 'ov'), ('create_queue', 'o'), ('ensure_queue_tables', 'o'), ('drop_queue', 'o'),
     ('set_queue_policy', 'o'), ('pause_queue', 'o'), ('resume_queue', 'o'), ('set_queue_limit', 'o'),
@@ -119,7 +119,7 @@ begin
   loop
     execute format('revoke execute on function %s from public', v_item.signature);
     if v_item.door and not v_item.prosecdef then
-      execute format('alter function %s security definer set search_path = pg_catalog, pg_temp set absurd.housekeeping = off', v_item.signature);
+      execute format('alter function %s security definer set search_path = pg_catalog, pg_temp', v_item.signature);
     end if;
   end loop;
 
@@ -172,14 +172,5 @@ create or replace function absurd.is_pure(p_name text) returns boolean
 language sql immutable
 return p_name = any ('{current_time,fake_time,role_name,portable_uuidv7,uuidv7_at,uuidv7_timestamp,uuidv7_floor,week_bucket_utc,
   partition_week_tag,get_schema_version,validate_queue_name,state_word,run_state}'::text[]);
-
--- is_housekeeping tells whether the engine moves what time has made due (timers, lost leases), which it does for all tenants, whoever
--- happens to call. The setting that says so is switched off at every door, and says nothing to those who are not the owner.
-create or replace function absurd.is_housekeeping() returns boolean
-language sql stable
-as $$
-  select current_setting('absurd.housekeeping', true) = 'on'
-    and exists (select from pg_catalog.pg_namespace n where n.nspname = 'absurd' and n.nspowner = current_user::regrole)
-$$;
 
 select absurd.create_roles();

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,14 +25,31 @@ func newRoles(tb testing.TB) *pgxpool.Pool {
 	return pool
 }
 
-// newLogin makes a login role of the given kinds, in a database of newRoles, that may use the given tenants, and returns a connection of
-// it. Both end with the test.
-func newLogin(tb testing.TB, pool *pgxpool.Pool, name string, kinds string, tenants ...string) *pgx.Conn {
+// newOwned is newRoles with an owner who may neither make roles nor pass row-level security. It returns the pool of a superuser.
+func newOwned(tb testing.TB) *pgxpool.Pool {
+	tb.Helper()
+	pool := newDatabase(tb)
+	owner := newLogin(tb, pool, "owner", "")
+	exec(tb, pool, `do $$ begin execute format('grant create on database %I to %I', current_database(), '`+owner.Config().ConnConfig.User+`'); end $$`)
+	if err := db.Install(tb.Context(), owner); err != nil {
+		tb.Fatal(err)
+	}
+	if made := column[bool](tb, owner, `select made from absurd.list_roles()`); slices.Contains(made, true) {
+		tb.Fatalf("roles made: %v", made)
+	}
+	exec(tb, pool, `do $$ declare r record; begin for r in select * from absurd.list_roles() loop execute format('create role %I nologin', r.role_name); end loop; end $$`)
+	exec(tb, owner, `select absurd.create_roles(); select absurd.create_queue('q')`)
+	return pool
+}
+
+// newLogin makes a login role of the given kinds, in a database of newRoles, that may use the given tenants, and returns a pool of it.
+// Both end with the test.
+func newLogin(tb testing.TB, pool *pgxpool.Pool, name string, kinds string, tenants ...string) *pgxpool.Pool {
 	tb.Helper()
 	login := name + "_" + pool.Config().ConnConfig.Database
 	exec(tb, pool, `create role `+login+` login`)
 	tb.Cleanup(func() {
-		if _, err := pool.Exec(context.Background(), `drop owned by `+login+`; drop role `+login, pgx.QueryExecModeSimpleProtocol); err != nil {
+		if _, err := pool.Exec(context.Background(), `drop owned by `+login+` cascade; drop role `+login, pgx.QueryExecModeSimpleProtocol); err != nil {
 			tb.Error(err)
 		}
 	})
@@ -41,20 +59,15 @@ func newLogin(tb testing.TB, pool *pgxpool.Pool, name string, kinds string, tena
 	for _, tenant := range tenants {
 		exec(tb, pool, `select absurd.allow_tenant($1, $2)`, login, tenant)
 	}
-	return connectAs(tb, pool, login)
-}
-
-// connectAs opens a connection of a login role.
-func connectAs(tb testing.TB, pool *pgxpool.Pool, login string) *pgx.Conn {
-	tb.Helper()
-	config := pool.Config().ConnConfig.Copy()
-	config.User = login
-	conn, err := pgx.ConnectConfig(tb.Context(), config)
+	config := pool.Config()
+	config.MaxConns = 4
+	config.ConnConfig.User = login
+	users, err := pgxpool.NewWithConfig(context.WithoutCancel(tb.Context()), config)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { conn.Close(context.Background()) })
-	return conn
+	tb.Cleanup(users.Close)
+	return users
 }
 
 // sqlState is the SQLSTATE of an error of the server; empty for none.
@@ -80,7 +93,7 @@ func TestProducerCanSpawnAndNothingMore(t *testing.T) {
 		select format('select absurd.%I(%s)', p.proname, (select string_agg('null::' || format_type(a, null), ', ') from unnest(p.proargtypes) a))
 		from pg_proc p
 		where p.pronamespace = 'absurd'::regnamespace and not absurd.is_pure(p.proname) and not p.proisstrict
-		  and p.proname not in ('spawn_task', 'spawn_tasks', 'my_tenants', 'my_task')
+		  and p.proname not in ('spawn_task', 'spawn_tasks', 'my_tenants', 'my_task', 'is_housekeeping')
 		union all
 		select format(d.text, c.relname)
 		from pg_class c, unnest('{select from absurd.%I,delete from absurd.%I,truncate absurd.%I,create index on absurd.%I ((1))}'::text[]) d(text)
