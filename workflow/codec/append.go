@@ -116,6 +116,11 @@ func appendFloat(dst []byte, f float64, bits int) ([]byte, error) {
 		return dst, &Error{What: "the number is infinite or not a number, which JSON has no form for"}
 	}
 	abs := math.Abs(f)
+	if bits == 64 && abs < 1e9 {
+		if out, ok := appendDecimal(dst, f, abs); ok {
+			return out, nil
+		}
+	}
 	format := byte('f')
 	if abs != 0 && (bits == 64 && (abs < 1e-6 || abs >= 1e21) || bits == 32 && (float32(abs) < 1e-6 || float32(abs) >= 1e21)) {
 		format = 'e'
@@ -126,6 +131,30 @@ func appendFloat(dst []byte, f float64, bits int) ([]byte, error) {
 		dst = dst[:n-1]
 	}
 	return dst, nil
+}
+
+// appendDecimal writes numbers with up to three decimals, as prices and counts are. Such a number has at most 12 digits, and no
+// other text of up to 15 stands for the same float64, so that this is also its shortest form.
+func appendDecimal(dst []byte, f, abs float64) ([]byte, bool) {
+	const scale = 1000
+	n := int64(abs*scale + 0.5)
+	if float64(n)/scale != abs {
+		return dst, false
+	}
+	if math.Signbit(f) {
+		dst = append(dst, '-')
+	}
+	dst = strconv.AppendInt(dst, n/scale, 10)
+	if n %= scale; n > 0 {
+		dst = append(dst, '.', byte('0'+n/100))
+		if n %= 100; n > 0 {
+			dst = append(dst, byte('0'+n/10))
+			if n %= 10; n > 0 {
+				dst = append(dst, byte('0'+n))
+			}
+		}
+	}
+	return dst, true
 }
 
 // AppendTime writes a time as RFC 3339 text. It refuses years of more than four digits.

@@ -34,13 +34,14 @@ const (
 // Compare lists what is different in next. Acceptances are left out.
 func Compare(old, next *File) []Change {
 	var all []Change
+	same := sameness{old, next, map[[2]string]bool{}}.types
 	for i := range next.Entries {
 		e := &next.Entries[i]
 		if e.Kind == "accepted" {
 			continue
 		}
 		if before := old.Find(e.Kind, e.Name); before != nil {
-			all = append(all, before.compare(e)...)
+			all = append(all, before.compare(e, same)...)
 		} else {
 			all = append(all, Change{Safe, e.Kind, e.Name, "is new"})
 		}
@@ -62,7 +63,8 @@ func Compare(old, next *File) []Change {
 	return all
 }
 
-func (e *Entry) compare(next *Entry) (all []Change) {
+// compare lists what is different in next. same says whether two types look the same in JSON, whatever they are called.
+func (e *Entry) compare(next *Entry, same func(old, next string) bool) (all []Change) {
 	add := func(class Class, what string, args ...any) {
 		all = append(all, Change{class, e.Kind, e.Name, fmt.Sprintf(what, args...)})
 	}
@@ -76,6 +78,8 @@ func (e *Entry) compare(next *Entry) (all []Change) {
 		case before == after:
 		case before == "" && a.Key == "key":
 			add(Review, "has a key now, %s", after)
+		case (a.Key == "in" || a.Key == "out") && same(before, after):
+			add(Safe, "has %s=%s now, which looks as %s did", a.Key, after, before)
 		case before == "":
 			add(Breaking, "has %s=%s now", a.Key, after)
 		case after == "":
@@ -86,7 +90,7 @@ func (e *Entry) compare(next *Entry) (all []Change) {
 	}
 	switch e.Kind {
 	case "type":
-		compareFields(e.Ops, next.Ops, add)
+		compareFields(e.Ops, next.Ops, same, add)
 	case "workflow":
 		compareOps(e.Ops, withoutNew(next.Ops), "", add)
 		if len(all) == 0 && !slices.EqualFunc(e.Ops, next.Ops, equal) {
@@ -98,20 +102,21 @@ func (e *Entry) compare(next *Entry) (all []Change) {
 
 type adder func(class Class, what string, args ...any)
 
-func compareFields(old, next []Op, add adder) {
-	find := func(ops []Op, kind string) *Op {
-		for i := range ops {
-			if ops[i].Kind == kind {
-				return &ops[i]
-			}
+func find(fields []Op, name string) *Op {
+	for i := range fields {
+		if fields[i].Kind == name {
+			return &fields[i]
 		}
-		return nil
 	}
+	return nil
+}
+
+func compareFields(old, next []Op, same func(old, next string) bool, add adder) {
 	for _, f := range next {
 		switch before := find(old, f.Kind); {
 		case before == nil:
 			add(Safe, "has the new field %s", f.Kind)
-		case before.Name != f.Name:
+		case !same(before.Name, f.Name):
 			add(Breaking, "has the field %s as %s now; it was %s", f.Kind, f.Name, before.Name)
 		}
 	}

@@ -255,6 +255,34 @@ func FuzzAppend(f *testing.F) {
 	})
 }
 
+// TestDecimals looks at numbers around those that have a short way of their own.
+func TestDecimals(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(3, 4))
+	compare := func(f float64) {
+		for _, f := range []float64{f, -f, math.Nextafter(f, 0), math.Nextafter(f, math.Inf(1))} {
+			want, err := json.Marshal(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := codec.AppendFloat64(nil, f); err != nil || string(got) != string(want) {
+				t.Fatalf("%v is written %q (%v), json.Marshal gives %q", f, got, err, want)
+			}
+		}
+	}
+	for _, f := range []float64{0, 0.001, 0.0005, 0.0015, 0.01, 0.1, 0.29, 1, 1.005, 2.675, 999999999.999, 1e9, 1e9 + 0.001, 1e-7, 1e21, math.MaxFloat64 / 2, math.SmallestNonzeroFloat64} {
+		compare(f)
+	}
+	for range 20_000 {
+		compare(float64(r.Int64N(1e12)) / 1000)
+		compare(float64(r.Int64N(1e7)) / 100)
+		compare(math.Abs(r.NormFloat64()) * 1000)
+		if f := math.Float64frombits(r.Uint64()); f < math.MaxFloat64 {
+			compare(f)
+		}
+	}
+}
+
 func TestErrorsNameThePlace(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
