@@ -43,7 +43,7 @@ func resolveKey(h *handle, from *types.Package) (*keyPath, *diag.Problem) {
 		obj, _, indirect := types.LookupFieldOrMethod(t, true, from, part)
 		switch obj := obj.(type) {
 		case nil:
-			return fail(diag.KeyField, fieldFix(t), "%s has no field or method %s", show(t), part)
+			return fail(diag.KeyField, fieldFix(t, part), "%s has no field or method %s", show(t), part)
 		case *types.Func:
 			sig := obj.Signature()
 			switch {
@@ -87,7 +87,7 @@ func basicOf(t types.Type, info types.BasicInfo) *types.Basic {
 }
 
 // fieldFix lists the fields that could be meant.
-func fieldFix(t types.Type) string {
+func fieldFix(t types.Type, wanted string) string {
 	s, ok := t.Underlying().(*types.Struct)
 	if !ok {
 		return "take a payload that is a struct, or use a method of the type"
@@ -101,5 +101,9 @@ func fieldFix(t types.Type) string {
 	if len(names) == 0 {
 		return "the struct has no exported fields"
 	}
-	return "the fields are " + strings.Join(names, ", ")
+	fix := "the fields are " + strings.Join(names, ", ")
+	if near := directive.Nearest(wanted, names); near != "" {
+		fix = "did you mean " + near + "? " + fix
+	}
+	return fix
 }

@@ -65,6 +65,7 @@ func model(t *tree, decls []*decl, names map[string]map[string]bool) (units []*u
 		byPackage[d.pkg.PkgPath] = append(byPackage[d.pkg.PkgPath], d)
 	}
 	c = newChecker(t, annotated)
+	c.generated, c.decls = names, byPackage
 	payloads := &payload.Checker{Local: func(p *types.Package) bool { return t.rootOf[p.Path()] != nil }}
 	for _, p := range t.roots {
 		if !annotated[p.PkgPath] {
@@ -81,16 +82,16 @@ func model(t *tree, decls []*decl, names map[string]map[string]bool) (units []*u
 		u := &unit{pkg: p, types: checked.types}
 		s := shapes{pkg: checked.types, payloads: payloads}
 		for _, d := range byPackage[p.PkgPath] {
-			h := s.check(d)
-			if h == nil {
+			h, ok := s.check(d)
+			if ok || h.in != nil {
+				var wrong *diag.Problem
+				if h.key, wrong = resolveKey(h, checked.types); wrong != nil {
+					problems, ok = append(problems, *wrong), false
+				}
+			}
+			if !ok {
 				continue
 			}
-			key, wrong := resolveKey(h, checked.types)
-			if wrong != nil {
-				problems = append(problems, *wrong)
-				continue
-			}
-			h.key = key
 			switch d.d.Verb {
 			case "step":
 				u.steps = append(u.steps, h)

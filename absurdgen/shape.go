@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+	"strings"
 
 	"github.com/absurdgen/absurdgen/absurdgen/internal/diag"
 	"github.com/absurdgen/absurdgen/absurdgen/internal/directive"
@@ -17,19 +18,16 @@ type shapes struct {
 	problems []diag.Problem
 }
 
-// check returns the handle for a declaration, or nil when its shape is wrong.
-func (s *shapes) check(d *decl) *handle {
+// check returns the handle for a declaration and whether its shape is right.
+func (s *shapes) check(d *decl) (h *handle, ok bool) {
 	before := len(s.problems)
-	h := &handle{decl: d}
+	h = &handle{decl: d}
 	if d.spec != nil {
 		s.payloadType(h)
 	} else {
 		s.function(h)
 	}
-	if len(s.problems) > before {
-		return nil
-	}
-	return h
+	return h, len(s.problems) == before
 }
 
 func (s *shapes) add(p diag.Problem) { s.problems = append(s.problems, p) }
@@ -53,9 +51,25 @@ func (s *shapes) payloadType(h *handle) {
 	h.in = obj.Type()
 	s.payload(h, h.in, spec.Name.Pos())
 	if event, ok := h.d.Spec.(*directive.Event); ok && len(event.Key) == 0 && !h.bad {
-		s.add(h.problem(h.d.Pos, diag.EventKeyRequired, "add key=FIELD, the field that says which one it is about",
+		s.add(h.problem(h.d.Pos, diag.EventKeyRequired, "add key="+likelyKey(h.in)+", the field that says which one it is about",
 			"an event without key happens once in a queue, for all tasks"))
 	}
+}
+
+// likelyKey is the one field of a payload that is called an id, or a word for it.
+func likelyKey(t types.Type) string {
+	var found []string
+	if st, ok := t.Underlying().(*types.Struct); ok {
+		for f := range st.Fields() {
+			if f.Exported() && strings.HasSuffix(f.Name(), "ID") && basicOf(f.Type(), types.IsString|types.IsInteger) != nil {
+				found = append(found, f.Name())
+			}
+		}
+	}
+	if len(found) != 1 {
+		return "FIELD"
+	}
+	return found[0]
 }
 
 func (s *shapes) function(h *handle) {

@@ -22,8 +22,10 @@ import (
 // as if absurd_gen.go were empty; another, with output, sees them as they will be.
 type checker struct {
 	tree      *tree
-	annotated map[string]bool   // roots with directives
-	output    map[string][]byte // absurd_gen.go by package; nil in the first round
+	annotated map[string]bool            // roots with directives
+	output    map[string][]byte          // absurd_gen.go by package; nil in the first round
+	generated map[string]map[string]bool // names that each package will have
+	decls     map[string][]*decl         // by package
 	exports   map[string]*types.Package
 	checked   map[string]*checkedPkg
 	behind    map[string]bool // memo of dependsOnAnnotated
@@ -46,7 +48,7 @@ func newChecker(t *tree, annotated map[string]bool) *checker {
 // package shows through.
 func (c *checker) withOutput(output map[string][]byte) *checker {
 	next := newChecker(c.tree, c.annotated)
-	next.output, next.behind = output, c.behind
+	next.output, next.behind, next.generated, next.decls = output, c.behind, c.generated, c.decls
 	for path, p := range c.exports {
 		if meta := c.tree.byPath[path]; meta != nil && c.fromSource(meta) == nil && !c.dependsOnAnnotated(meta) {
 			next.exports[path] = p
@@ -248,7 +250,7 @@ func (c *checker) typeErrors(done *checkedPkg, explained func(types.Error) bool)
 				continue
 			}
 		}
-		p := diag.New(err.Pos, diag.TypeError, "", "%s", strings.ReplaceAll(strings.TrimSpace(err.Msg), "\n", " "))
+		p := diag.New(err.Pos, diag.TypeError, c.advice(done, err), "%s", strings.ReplaceAll(strings.TrimSpace(err.Msg), "\n", " "))
 		if file := c.tree.fset.Position(err.Pos).Filename; filepath.Base(file) == fileName {
 			p = diag.New(err.Pos, diag.SelfCheck, "if the package does nothing unusual with its names, please report this as a bug",
 				"the generated code would not compile: %s", err.Msg)

@@ -31,7 +31,7 @@ func (a *Allow) parse(raw ast.Directive) (problems []diag.Problem) {
 		switch {
 		case !slices.Contains(ruleNames(), name):
 			fix := "the rules are " + strings.Join(ruleNames(), ", ")
-			if near := nearest(name, ruleNames()); near != "" {
+			if near := Nearest(name, ruleNames()); near != "" {
 				fix = "did you mean " + near + "? " + fix
 			}
 			problems = append(problems, diag.New(pos, diag.AllowRule, fix, "unknown rule %q", name))

@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/token"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/absurdgen/absurdgen/absurdgen/internal/diag"
@@ -88,7 +89,11 @@ func (d *Directive) set(v verb, arg ast.DirectiveArg) *diag.Problem {
 	switch {
 	case !known:
 		fix := v.name + " knows " + strings.Join(v.order, ", ")
-		if near := nearest(key, v.order); near != "" {
+		near := Nearest(key, v.order)
+		if known := meant[strings.ToLower(key)]; slices.Contains(v.order, known) {
+			near = known
+		}
+		if near != "" {
 			fix = "did you mean " + near + "? " + fix
 		}
 		return mistake(diag.UnknownKey, fix, "unknown key %q", key)
@@ -135,7 +140,7 @@ func nearMiss(c *ast.Comment) (diag.Problem, bool) {
 	if _, ok := lookup(verb); !ok && reserved[verb] == "" {
 		verb = ""
 		if !spaced && !strings.ContainsAny(name, " \t") {
-			verb = nearest(name, verbNames())
+			verb = Nearest(name, verbNames())
 		}
 	}
 	if verb == "" || spaced && !allAssigned(words) {
@@ -162,7 +167,7 @@ func unknownVerb(pos token.Pos, name string) diag.Problem {
 		return diag.New(pos, diag.UnsupportedVerb, "remove it; "+why, "%s is not supported yet", name)
 	}
 	fix := "the verbs are " + strings.Join(verbNames(), ", ")
-	if near := nearest(name, verbNames()); near != "" {
+	if near := Nearest(name, verbNames()); near != "" {
 		fix = "did you mean " + near + "? " + fix
 	}
 	return diag.New(pos, diag.UnknownVerb, fix, "unknown verb %q", name)

@@ -25,6 +25,12 @@ var reserved = map[string]string{
 	"undo":     "call the step that undoes from the workflow",
 }
 
+// meant are words that other tools have for keys of ours.
+var meant = map[string]string{
+	"retries": "attempts", "retry": "attempts", "maxretries": "attempts", "max_attempts": "attempts", "delay": "backoff", "interval": "backoff",
+	"deadline": "timeout", "idempotency": "key", "handle": "as", "task_queue": "queue", "transaction": "tx",
+}
+
 func describe[T any]() verb {
 	t := reflect.TypeFor[T]()
 	v := verb{name: strings.ToLower(t.Name()), typ: t, keys: map[string]int{}}

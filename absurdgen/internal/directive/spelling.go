@@ -12,11 +12,11 @@ func Raise(name string) string {
 	return string(unicode.ToUpper(r)) + name[n:]
 }
 
-// nearest returns the word that text was probably meant to be, or nothing.
-func nearest(text string, words []string) string {
+// Nearest returns the word that text was probably meant to be, or nothing.
+func Nearest(text string, words []string) string {
 	best, at := "", len(text)/3+2
 	for _, w := range words {
-		if d := distance(strings.ToLower(text), w); d < at {
+		if d := distance(strings.ToLower(text), strings.ToLower(w)); d < at {
 			best, at = w, d
 		}
 	}

@@ -253,7 +253,7 @@ func (u *Unknown) parse(key, text string) *diag.Problem {
 	words := []string{string(IgnoreUnknown), string(RefuseUnknown)}
 	if !slices.Contains(words, text) {
 		fix := "write " + key + "=" + u.form()
-		if near := nearest(text, words); near != "" {
+		if near := Nearest(text, words); near != "" {
 			fix = "try " + key + "=" + near
 		}
 		return mistake(diag.BadChoice, fix, "%s %q is neither %s nor %s", key, text, words[0], words[1])
