@@ -2,6 +2,7 @@
 
 SHELL := /bin/bash
 GO    ?= go
+FUZZTIME ?= 1m
 SQLC  := $(GO) tool -modfile=tools/go.mod sqlc
 LINT  := $(GO) tool -modfile=tools/lint/go.mod golangci-lint
 
@@ -33,9 +34,16 @@ race: ## run all tests with the race detector
 	$(GO) test -race ./...
 
 .PHONY: soak
-soak: ## run every property at full size; the output is kept in docs/soak.txt
+soak: fuzz ## fuzz, and run every property at full size; the output is kept in docs/soak.txt
 	set -o pipefail; ABSURD_SOAK=1 CONTRACT_SOAK=2m $(GO) test -count=1 -timeout 3h -v ./... 2>&1 \
 		| grep -E '^(ok|FAIL|---|    --- FAIL|panic)' | tee docs/soak.txt
+
+.PHONY: fuzz
+fuzz: ## fuzz directives, the lock and the codecs, FUZZTIME each (default 1m)
+	$(GO) test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME) ./absurdgen/internal/directive
+	$(GO) test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME) ./absurdgen/internal/lock
+	$(GO) test -run '^$$' -fuzz '^FuzzDecode$$' -fuzztime $(FUZZTIME) ./workflow/codec/internal/codectest
+	$(GO) test -run '^$$' -fuzz '^FuzzAppend$$' -fuzztime $(FUZZTIME) ./workflow/codec/internal/codectest
 
 .PHONY: bench
 bench: ## measure; see docs/performance.md

@@ -194,6 +194,9 @@ func (m module) shape(units []*unit, ops *operations) *lock.File {
 				attr("key", h.key.String())
 			}
 			attr("queue", h.queue)
+			if h.isTx() {
+				attr("tx", "yes")
+			}
 			for key, t := range map[string]types.Type{"in": h.in, "out": h.out} {
 				if t != nil {
 					attr(key, m.wireType(t))

@@ -1,7 +1,9 @@
 package house
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -40,6 +42,22 @@ func TestImports(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestModuleGraph: what every user's go.sum would have to hold. Tools that only we need have modules of their own under tools.
+func TestModuleGraph(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"go.mod", "go.sum"} {
+		text, err := os.ReadFile(filepath.Join(root(t), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tool := range []string{"sqlc", "golangci"} {
+			if strings.Contains(string(text), tool) {
+				t.Errorf("%s mentions %s", name, tool)
+			}
+		}
 	}
 }
 

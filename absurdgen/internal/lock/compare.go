@@ -76,6 +76,10 @@ func (e *Entry) compare(next *Entry, same func(old, next string) bool) (all []Ch
 		keys[a.Key] = true
 		switch before, after := e.Attr(a.Key), next.Attr(a.Key); {
 		case before == after:
+		case a.Key == "tx" && after == "":
+			add(Review, "has no transaction of its own any more")
+		case a.Key == "tx":
+			add(Safe, "has a transaction of its own now")
 		case before == "" && a.Key == "key":
 			add(Review, "has a key now, %s", after)
 		case (a.Key == "in" || a.Key == "out") && same(before, after):
