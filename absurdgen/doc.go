@@ -21,8 +21,11 @@
 //     it;
 //   - write puts changed files in place and removes those of ours that are no longer produced.
 //
-// Between the last two, operations and lockfile hold what each workflow does durably against the module's absurd.lock, and
-// refuse a change that running tasks would not survive.
+// Between the last two, operations finds what each workflow does durably, shapehash sums it up for the generated code, and
+// lockfile holds it against the module's absurd.lock, and refuses a change that running tasks would not survive.
+//
+// Packages of the module that are imported without being named are looked at like the others and never written, so that naming
+// one package gives the same code and the same lock as naming all.
 //
 // All mistakes are reported at once, and nothing is written when there is one. The output holds no version, time or path,
 // so the same input gives the same bytes, whatever state the old output is in.
