@@ -43,28 +43,8 @@ func Accept(ctx context.Context, opts Options, name, why string) (Result, error)
 }
 
 func run(ctx context.Context, opts Options, accept acceptance) (Result, error) {
-	dir, err := filepath.Abs(opts.Dir)
-	if err != nil {
-		return Result{}, err
-	}
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real // as the go command reports it
-	}
-	patterns := opts.Patterns
-	if len(patterns) == 0 {
-		patterns = []string{"."}
-	}
-	var flags []string
-	if opts.Tags != "" {
-		flags = append(flags, "-tags="+opts.Tags)
-	}
 	clock := stopwatch{last: time.Now(), report: opts.Progress}
-	t, err := load(ctx, dir, patterns, flags, opts.Env, settings{codecs: emitCodecs, locked: true, accept: accept})
-	if err != nil {
-		return Result{}, err
-	}
-	clock.lap("load")
-	p, err := generate(t, &clock)
+	p, err := opts.plan(ctx, settings{codecs: emitCodecs, locked: true, accept: accept}, &clock)
 	if err != nil {
 		return Result{}, err
 	}
@@ -82,6 +62,31 @@ func run(ctx context.Context, opts Options, accept acceptance) (Result, error) {
 		clock.lap("write")
 	}
 	return result, nil
+}
+
+// plan finds out all that a run has to know.
+func (opts Options) plan(ctx context.Context, s settings, clock *stopwatch) (*plan, error) {
+	dir, err := filepath.Abs(opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real // as the go command reports it
+	}
+	patterns := opts.Patterns
+	if len(patterns) == 0 {
+		patterns = []string{"."}
+	}
+	var flags []string
+	if opts.Tags != "" {
+		flags = append(flags, "-tags="+opts.Tags)
+	}
+	t, err := load(ctx, dir, patterns, flags, opts.Env, s)
+	if err != nil {
+		return nil, err
+	}
+	clock.lap("load")
+	return generate(t, clock)
 }
 
 // A plan is all that a run has found out before it writes.

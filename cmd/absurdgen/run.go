@@ -27,6 +27,8 @@ usage:
   absurdgen [flags] [packages]   generate; packages as for the go command, default "."
   absurdgen accept NAME -why REASON [packages]
                                  let a change of NAME pass that breaks running tasks
+  absurdgen schema [-tags tags] [packages]
+                                 print the JSON Schema of all payloads, as a JSON array
   absurdgen help [verb]          explain directives
   absurdgen version              print the versions of tool and generated code
 
@@ -42,6 +44,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			return exitOK
 		case "help":
 			return help(args[1:], stdout, stderr)
+		case "schema":
+			return schemas(ctx, args[1:], stdout, stderr)
 		}
 	}
 	c := command{stdout: stdout, stderr: stderr}
@@ -81,6 +85,38 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	return c.generate(ctx)
+}
+
+func schemas(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("absurdgen schema", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	tags := flags.String("tags", "", "build `tags`, separated by commas")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return exitOK
+		}
+		return exitUsage
+	}
+	all, err := absurdgen.Schemas(ctx, absurdgen.Options{Patterns: flags.Args(), Tags: *tags})
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitWrong
+	}
+	if all == nil {
+		all = []absurdgen.Schema{}
+	}
+	return printIndented(all, stdout, stderr)
+}
+
+func printIndented(v any, stdout, stderr io.Writer) int {
+	enc := json.NewEncoder(stdout)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		fmt.Fprintln(stderr, "absurdgen:", err)
+		return exitWrong
+	}
+	return exitOK
 }
 
 func help(args []string, stdout, stderr io.Writer) int {
@@ -203,12 +239,8 @@ func (c command) printJSON(result absurdgen.Result, mistakes absurdgen.Diagnosti
 	if out.Shape == nil {
 		out.Shape = []absurdgen.ShapeChange{}
 	}
-	enc := json.NewEncoder(c.stdout)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(out); err != nil {
-		fmt.Fprintln(c.stderr, "absurdgen:", err)
-		return exitWrong
+	if code := printIndented(out, c.stdout, c.stderr); code != exitOK {
+		return code
 	}
 	if len(mistakes) > 0 || c.check && len(result.Changes) > 0 {
 		return exitWrong

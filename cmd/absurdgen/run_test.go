@@ -173,6 +173,31 @@ func TestAccept(t *testing.T) {
 	}
 }
 
+func TestSchema(t *testing.T) {
+	project(t, map[string]string{"shop.go": "package shop\n\nimport \"context\"\n\ntype Order struct{ ID string `json:\"id\"` }\n\n" +
+		"//absurd:step unknown=refuse\nfunc charge(ctx context.Context, o Order) (int, error) { return 0, nil }\n"})
+	code, stdout, stderr := absurd(t, "schema", "./...")
+	var got []absurdgen.Schema
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != exitOK || stderr != "" || len(got) != 1 {
+		t.Fatalf("exit %d, stdout %q, stderr %q: %v", code, stdout, stderr, err)
+	}
+	var in bytes.Buffer
+	if err := json.Compact(&in, got[0].In); err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"$defs":{"shop.Order":{"additionalProperties":false,"properties":{"id":{"type":"string"}},"type":"object"}},"$ref":"#/$defs/shop.Order",` +
+		`"$schema":"https://json-schema.org/draft/2020-12/schema"}`
+	if got[0].Kind != "step" || got[0].Name != "shop.charge" || in.String() != want || len(got[0].InFingerprint) != 16 || got[0].OutFingerprint == got[0].InFingerprint {
+		t.Errorf("the schema is %+v, its input %s", got[0], &in)
+	}
+	if _, err := os.Stat("absurd_gen.go"); err == nil {
+		t.Error("the command has written code")
+	}
+	if code, _, stderr := absurd(t, "schema", "./nowhere"); code != exitWrong || !strings.Contains(stderr, "[load]") {
+		t.Errorf("of nothing: exit %d, stderr %q", code, stderr)
+	}
+}
+
 func TestHelpAndVersion(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
