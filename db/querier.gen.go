@@ -160,6 +160,9 @@ type Querier interface {
 	ScheduleDetachJobs(ctx context.Context, db DBTX, queue *string) ([]DetachJob, error)
 	// ScheduleRun puts a run claimed with ClaimTask to sleep.
 	ScheduleRun(ctx context.Context, db DBTX, arg ScheduleRunParams) error
+	// SendMessages sends messages to inboxes of tasks. Rows come by position (Ord counts from 1); Answer is "sent", "repeated" (the key
+	// was known: dropped), "ended" or "unknown". A nil payload is JSON null. ErrUnknownQueue, ErrInvalidName.
+	SendMessages(ctx context.Context, db DBTX, arg SendMessagesParams) ([]SentMessage, error)
 	// SetIdle raises or lowers a worker's idle flag on a queue: producers notify channel absurd only while one is up.
 	SetIdle(ctx context.Context, db DBTX, arg SetIdleParams) error
 	// SetQueueLimit lets at most MaxRunning runs of a queue run at once, over all workers; nil takes the limit away. ErrUnknownQueue,

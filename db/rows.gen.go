@@ -221,6 +221,11 @@ type RetriedTask struct {
 	Attempt int32
 }
 
+type SentMessage struct {
+	Ord    int32
+	Answer string
+}
+
 type SpawnedTask struct {
 	Ord     int32
 	TaskID  pgtype.UUID

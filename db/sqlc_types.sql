@@ -40,6 +40,9 @@ create or replace function absurd.commit_passes(
 create table emitted_event (ord integer not null, first boolean not null);
 create or replace function absurd.emit_events(p_queue text, p_names text[], p_payloads jsonb[], p_tenant text default null) returns setof emitted_event language sql as '';
 
+create table sent_message (ord integer not null, answer text not null);
+create or replace function absurd.send_messages(p_queue text, p_tasks uuid[], p_inboxes text[], p_keys text[], p_payloads jsonb[]) returns setof sent_message language sql as '';
+
 create table outcome (
   task_id uuid not null, task_name text not null, state text not null, attempt integer not null, result jsonb, failure jsonb);
 create or replace function absurd.get_outcome(p_queue text, p_task uuid) returns setof outcome language sql as '';

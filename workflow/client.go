@@ -147,6 +147,17 @@ func (c *Client) group(queue string) *spawnGroup {
 // spawnLimit is how long a call may take that several callers share. Each of them waits no longer than its own context says.
 const spawnLimit = time.Minute
 
+func (c *Client) send(ctx context.Context, queue string, m store.Message) (sent store.Sent, err error) {
+	err = again(ctx, func() error {
+		all, err := c.store.Send(ctx, queue, []store.Message{m})
+		if err == nil {
+			sent = all[0]
+		}
+		return err
+	})
+	return sent, err
+}
+
 func (c *Client) emit(ctx context.Context, queue, name string, payload []byte) error {
 	return emitError(name, queue, again(ctx, func() error { return c.store.Emit(ctx, queue, name, payload) }))
 }
@@ -188,6 +199,14 @@ func Tx(tx pgx.Tx) Transaction { return Transaction{postgres.On(tx)} }
 func (t Transaction) spawn(ctx context.Context, queue string, tasks []store.Spawn) ([]store.Spawned, *Client, error) {
 	spawned, err := t.producer.Spawn(ctx, queue, tasks)
 	return spawned, nil, err
+}
+
+func (t Transaction) send(ctx context.Context, queue string, m store.Message) (store.Sent, error) {
+	sent, err := t.producer.Send(ctx, queue, []store.Message{m})
+	if err != nil {
+		return "", err
+	}
+	return sent[0], nil
 }
 
 func (t Transaction) emit(ctx context.Context, queue, name string, payload []byte) error {

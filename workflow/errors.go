@@ -10,12 +10,15 @@ import (
 )
 
 var (
-	// ErrTimeout is what [Event.Await] returns when the event did not come in time. The timeout is recorded: an event that
-	// is emitted later does not change what the workflow sees.
+	// ErrTimeout is what [Event.Await] and [Inbox.Receive] return when nothing came in time. The timeout is recorded: what
+	// comes later does not change what the workflow sees.
 	ErrTimeout = errors.New("workflow: the wait timed out")
 
 	// ErrNotFound is returned for a task that does not exist, or no longer: finished tasks are cleaned up after a while.
 	ErrNotFound = errors.New("workflow: no such task")
+
+	// ErrTaskEnded is what [Inbox.Send] returns for a task that has ended.
+	ErrTaskEnded = errors.New("workflow: the task has ended")
 
 	// ErrOtherWorkflow is what Attach returns for a task that runs another workflow.
 	ErrOtherWorkflow = errors.New("workflow: the task runs another workflow")

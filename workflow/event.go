@@ -20,19 +20,15 @@ type eventSpec[T any] struct {
 	body  payload[T]
 }
 
-// eventWait is what a worker needs to open a wait. It is the Arg of the operation.
-type eventWait struct {
-	event   string        // the stored name
+// waitCall is what a worker needs to open a wait. It is the Arg of the operation.
+type waitCall struct {
+	name    string        // the stored name of an event, or that of an inbox
 	timeout time.Duration // from the moment of asking; 0 or less: none
 }
 
 // NewEvent declares an event. key returns which instance of the event a payload is.
 func NewEvent[T any](name string, key func(T) string, opts ...EventOption) Event[T] {
-	p := policy{queue: DefaultQueue}
-	for _, o := range opts {
-		o.event(&p)
-	}
-	return Event[T]{&eventSpec[T]{name: name, queue: p.queue, key: key, body: payload[T]{what: "event " + name}}}
+	return Event[T]{&eventSpec[T]{name: name, queue: eventPolicy(opts).queue, key: key, body: payload[T]{what: "event " + name}}}
 }
 
 // Codecs gives the event a generated codec for its payload.
@@ -46,7 +42,7 @@ func (e Event[T]) Codecs(c codec.Codec[T]) Event[T] {
 func (e Event[T]) Name() string { return e.spec.name }
 
 // Await waits for the event with the given key, holding no worker. It returns [ErrTimeout] when the event has not come
-// within timeout; that outcome is recorded and stays, even if the event comes later. A timeout of 0 waits for ever.
+// within timeout; that outcome is recorded and stays, even if the event comes later. A timeout of 0 or less waits for ever.
 func (e Event[T]) Await(ctx Context, key string, timeout time.Duration) (T, error) {
 	return e.wait(ctx, key, timeout).Await(ctx)
 }
@@ -69,7 +65,7 @@ func (e Event[T]) wait(ctx Context, key string, timeout time.Duration) *Future[T
 		Kind:    replay.Event,
 		Durable: "$event:" + e.spec.name,
 		Key:     key,
-		Arg:     &eventWait{event: stored, timeout: timeout},
+		Arg:     &waitCall{name: stored, timeout: timeout},
 		Caller:  caller,
 	})
 }

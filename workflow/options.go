@@ -31,7 +31,7 @@ type StepOption interface{ step(*policy) }
 // FlowOption is an option of a workflow.
 type FlowOption interface{ flow(*policy) }
 
-// EventOption is an option of an event.
+// EventOption is an option of an event, an inbox or a state.
 type EventOption interface{ event(*policy) }
 
 // Option is an option of steps and workflows alike.
@@ -48,7 +48,7 @@ type flowOption func(*policy)
 
 func (o flowOption) flow(p *policy) { o(p) }
 
-// QueueOption is an option of workflows and events.
+// QueueOption is an option of workflows, events, inboxes and states.
 type QueueOption func(*policy)
 
 func (o QueueOption) flow(p *policy)  { o(p) }
@@ -65,7 +65,8 @@ func Backoff(lo, hi time.Duration) Option { return func(p *policy) { p.lo, p.hi 
 // the function returns. The default is no limit.
 func Timeout(d time.Duration) StepOption { return stepOption(func(p *policy) { p.timeout = d }) }
 
-// Queue says on which queue a workflow's tasks or an event live. The default is [DefaultQueue].
+// Queue says on which queue a workflow's tasks or an event live, or the tasks of an inbox or a state. The default is
+// [DefaultQueue].
 func Queue(name string) QueueOption { return func(p *policy) { p.queue = name } }
 
 // MaxDelay says how long a task may wait for its first start before it is cancelled, in whole seconds.
@@ -87,6 +88,14 @@ func stepPolicy(opts []StepOption) policy {
 	p := policy{attempts: DefaultStepAttempts, lo: DefaultBackoffLow, hi: DefaultBackoffHigh}
 	for _, o := range opts {
 		o.step(&p)
+	}
+	return p
+}
+
+func eventPolicy(opts []EventOption) policy {
+	p := policy{queue: DefaultQueue}
+	for _, o := range opts {
+		o.event(&p)
 	}
 	return p
 }

@@ -32,7 +32,7 @@ type pass struct {
 	running map[*replay.Op]running // attempts in flight
 	starts  []stepStart            // wanted, and waiting for the commit of what was handed out
 	retries map[*replay.Op]retryAt // between two attempts
-	waiting map[string]*replay.Op  // open waits for events, by checkpoint
+	waiting map[string]*replay.Op  // open waits for events and messages, by checkpoint
 
 	records    []replay.Record // outcomes handed out and not on their way to the database yet
 	pending    map[string]bool // recorded steps that are between two attempts
@@ -213,19 +213,25 @@ func (p *pass) plan() (moved bool) {
 			p.records = append(p.records, replay.Record{Name: op.Name, Kind: replay.Sleep, Outcome: replay.Value, Time: now, State: state})
 			p.replay.StartSleep(op, wake)
 			moved = moved || !now.Before(wake)
-		case *eventWait:
+		case *waitCall:
 			p.waiting[op.Name] = op
 		}
 	}
 	return moved
 }
 
-// openWaits returns the waits that the run sleeps on.
+// openWaits returns the waits that the run sleeps on, in the order of asking.
 func (p *pass) openWaits() []store.Wait {
 	waits := make([]store.Wait, 0, len(p.waiting))
-	for name, op := range p.waiting {
-		call := op.Arg.(*eventWait)
-		w := store.Wait{Name: name, Kind: replay.Event, Event: call.event}
+	if len(p.waiting) == 0 {
+		return waits
+	}
+	for _, op := range p.replay.Open() {
+		call, ok := op.Arg.(*waitCall)
+		if !ok {
+			continue
+		}
+		w := store.Wait{Name: op.Name, Kind: op.Kind, Event: call.name}
 		if call.timeout > 0 {
 			// From the branch's time and not from now: a replay comes to the same deadline.
 			w.Timeout = op.Asked.Add(call.timeout)

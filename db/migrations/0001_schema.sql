@@ -220,9 +220,30 @@ create table absurd.waits (
   created_at timestamptz not null,
   registered boolean not null default true,
   kind       "char" not null default 'e',
+  place      integer not null default 0,  -- of a wait for a message: its place among those stored at the same moment
   primary key (queue_no, task_id, step_name)
 );
 create index waits_by_event on absurd.waits (queue_no, tenant, event_name);
+
+-- Messages that no receive has got yet. message_no rises in the order in which they were sent to their task.
+create table absurd.messages (
+  queue_no   integer not null,
+  task_id    uuid not null,
+  inbox_name text not null,
+  message_no bigint not null generated always as identity,
+  sent_at    timestamptz not null,
+  payload    jsonb not null,
+  primary key (queue_no, task_id, inbox_name, message_no)
+);
+
+-- The keys of the messages that were ever sent to an inbox of a task, received or not: a repeat is dropped.
+create table absurd.message_keys (
+  queue_no    integer not null,
+  task_id     uuid not null,
+  inbox_name  text not null,
+  message_key text not null,
+  primary key (queue_no, task_id, inbox_name, message_key)
+);
 
 -- Failed and cancelled tasks, by when they ended: what somebody looks for first is found without reading history.
 create table absurd.ended (

@@ -112,7 +112,7 @@ create view absurd.reader_waits with (security_barrier) as
 select w.queue_no, w.task_id, coalesce(t.run_id, t.task_id) as run_id, w.step_name, w.event_name, w.timeout_at, w.created_at
 from absurd.waits w
 join absurd.tasks t on t.queue_no = w.queue_no and t.task_id = w.task_id
-where t.state in ('s', 'b')
+where t.state in ('s', 'b') and w.kind = 'e'
   and ((select absurd.my_tenants()) is null or t.tenant = any ((select absurd.my_tenants())::text[]));
 
 -- ensure_queue_tables makes those of a queue's relations that are missing. A queue that has them all takes no lock.
@@ -219,6 +219,8 @@ begin
   delete from absurd.ready where queue_no = v_queue_no;
   delete from absurd.timers where queue_no = v_queue_no;
   delete from absurd.waits where queue_no = v_queue_no;
+  delete from absurd.messages where queue_no = v_queue_no;
+  delete from absurd.message_keys where queue_no = v_queue_no;
   delete from absurd.checkpoints where queue_no = v_queue_no;
   delete from absurd.claims where queue_no = v_queue_no;
   delete from absurd.idempotency_keys where queue_no = v_queue_no;

@@ -203,6 +203,10 @@ begin
   where not u.met and not u.registered and v_due[u.unit] is distinct from '-infinity'
   on conflict do nothing;
 
+  if p_wait_kinds && array['m'] then
+    v_due := absurd.store_receives(p_queue_no, p_picked, p_tasks, p_due, v_due, p_wait_units, p_wait_names, p_wait_kinds, p_wait_events, p_wait_timeouts, p_now);
+  end if;
+
   select array_agg(u.task_id) into v_late
   from unnest(p_picked, p_tasks, v_due) u(picked, task_id, due)
   where u.picked and u.due <= p_now;

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -92,13 +93,14 @@ func raw(text string) json.RawMessage {
 
 // pass is one unit of a commit.
 type pass struct {
-	task    db.ClaimedTask
-	action  string
-	payload string
-	due     time.Time // zero: null
-	records []record
-	waits   []wait
-	removed []string
+	task     db.ClaimedTask
+	action   string
+	payload  string
+	due      time.Time // zero: null
+	records  []record
+	waits    []wait
+	receives []wait // for messages; event is the inbox
+	removed  []string
 }
 
 type record struct{ name, kind, outcome, state string }
@@ -137,10 +139,14 @@ func (w *worker) arguments(passes ...pass) db.CommitPassesParams {
 			arg.RecordTimes = append(arg.RecordTimes, pgtype.Timestamptz{})
 			arg.RecordStates = append(arg.RecordStates, raw(r.state))
 		}
-		for _, x := range p.waits {
+		for n, x := range slices.Concat(p.waits, p.receives) {
+			kind := "e"
+			if n >= len(p.waits) {
+				kind = "m"
+			}
 			arg.WaitUnits = append(arg.WaitUnits, unit)
 			arg.WaitNames = append(arg.WaitNames, x.name)
-			arg.WaitKinds = append(arg.WaitKinds, "e")
+			arg.WaitKinds = append(arg.WaitKinds, kind)
 			arg.WaitEvents = append(arg.WaitEvents, x.event)
 			arg.WaitTimeouts = append(arg.WaitTimeouts, moment(x.timeout))
 		}
@@ -252,6 +258,12 @@ func checkInvariants(tb testing.TB, pool *pgxpool.Pool) {
 			select count(*) from absurd.waits w join absurd.tasks t using (queue_no, task_id)
 			join absurd.events e on e.queue_no = w.queue_no and e.tenant = w.tenant and e.event_name = w.event_name and e.payload is not null
 			where t.state = 's' and (w.registered or not exists (select from absurd.timers m where m.queue_no = w.queue_no and m.kind = 'e' and m.task_id = w.task_id))`,
+		"messages that a sleeping task waits for": `
+			select count(*) from absurd.messages m join absurd.waits w using (queue_no, task_id) join absurd.tasks t using (queue_no, task_id)
+			where w.kind = 'm' and w.event_name = m.inbox_name and t.state = 's' and t.available_at > clock_timestamp()`,
+		"messages of tasks that are gone": `
+			select count(*) from (select queue_no, task_id from absurd.messages union all select queue_no, task_id from absurd.message_keys) m
+			where not exists (select from absurd.tasks t where t.queue_no = m.queue_no and t.task_id = m.task_id)`,
 	} {
 		if n := one[int](tb, pool, query); n > 0 {
 			tb.Errorf("%d %s", n, what)

@@ -7,11 +7,12 @@ type Kind byte
 
 // The kinds of durable operations.
 const (
-	Step  Kind = 's'
-	Sleep Kind = 'z'
-	Event Kind = 'e'
-	Race  Kind = 'r'
-	Patch Kind = 'p'
+	Step    Kind = 's'
+	Sleep   Kind = 'z'
+	Event   Kind = 'e'
+	Message Kind = 'm'
+	Race    Kind = 'r'
+	Patch   Kind = 'p'
 )
 
 // String returns the word for k that messages use.
@@ -23,6 +24,8 @@ func (k Kind) String() string {
 		return "sleep"
 	case Event:
 		return "event"
+	case Message:
+		return "message"
 	case Race:
 		return "race"
 	case Patch:

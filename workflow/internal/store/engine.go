@@ -47,7 +47,7 @@ const (
 type Wait struct {
 	Name    string // the checkpoint that will hold the outcome
 	Kind    replay.Kind
-	Event   string    // the event's stored name
+	Event   string    // the event's stored name, or the inbox's
 	Timeout time.Time // zero: none
 }
 
@@ -59,8 +59,8 @@ type Unit struct {
 	Payload []byte    // complete: the result; fail, retry, block: the reason
 	Due     time.Time // zero: none
 	Records []replay.Record
-	Renews  bool // its Records may have names that are recorded; else that is an error (23505) of the whole commit
-	Waits   []Wait
+	Renews  bool     // its Records may have names that are recorded; else that is an error (23505) of the whole commit
+	Waits   []Wait   // in the order of asking
 	Removed []string // records that a retry removes
 }
 

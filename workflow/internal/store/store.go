@@ -17,6 +17,9 @@ type Producer interface {
 
 	// Emit makes an event known. The first emit of a name stays.
 	Emit(ctx context.Context, queue, name string, payload []byte) error
+
+	// Send sends messages, all in one transaction, and answers in their order.
+	Send(ctx context.Context, queue string, messages []Message) ([]Sent, error)
 }
 
 // Store is what the runtime asks of the engine. It is safe for concurrent use.

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgtype"
+
 	"github.com/absurdgen/absurdgen/db"
 	"github.com/absurdgen/absurdgen/workflow/internal/store"
 )
@@ -71,6 +73,25 @@ func document(o *store.SpawnOptions) (json.RawMessage, error) {
 
 // seconds rounds up: a limit is never shorter than it was asked for.
 func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
+
+func (p producer) Send(ctx context.Context, queue string, messages []store.Message) ([]store.Sent, error) {
+	n := len(messages)
+	arg := db.SendMessagesParams{
+		Queue: queue, Tasks: make([]pgtype.UUID, n), Inboxes: make([]string, n), Keys: make([]string, n), Payloads: make([]json.RawMessage, n),
+	}
+	for i, m := range messages {
+		arg.Tasks[i], arg.Inboxes[i], arg.Keys[i], arg.Payloads[i] = uuid(m.Task), m.Inbox, m.Key, m.Payload
+	}
+	rows, err := db.New().SendMessages(ctx, p.conn, arg)
+	if err != nil {
+		return nil, db.Err(err)
+	}
+	sent := make([]store.Sent, n)
+	for _, r := range rows {
+		sent[r.Ord-1] = store.Sent(r.Answer)
+	}
+	return sent, nil
+}
 
 func (p producer) Emit(ctx context.Context, queue, name string, payload []byte) error {
 	_, err := db.New().EmitEvents(ctx, p.conn, db.EmitEventsParams{
