@@ -25,7 +25,7 @@ type SendMessagesParams struct {
 }
 
 // SendMessages sends messages to inboxes of tasks. Rows come by position (Ord counts from 1); Answer is "sent", "repeated" (the key
-// was known: dropped), "ended" or "unknown". A nil payload is JSON null. ErrUnknownQueue, ErrInvalidName.
+// was known: dropped), "ended" or "unknown". An empty key is none, a nil payload JSON null. ErrUnknownQueue, ErrInvalidName.
 func (q *Queries) SendMessages(ctx context.Context, db DBTX, arg SendMessagesParams) ([]SentMessage, error) {
 	rows, err := db.Query(ctx, sendMessages,
 		arg.Queue,

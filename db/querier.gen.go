@@ -161,7 +161,7 @@ type Querier interface {
 	// ScheduleRun puts a run claimed with ClaimTask to sleep.
 	ScheduleRun(ctx context.Context, db DBTX, arg ScheduleRunParams) error
 	// SendMessages sends messages to inboxes of tasks. Rows come by position (Ord counts from 1); Answer is "sent", "repeated" (the key
-	// was known: dropped), "ended" or "unknown". A nil payload is JSON null. ErrUnknownQueue, ErrInvalidName.
+	// was known: dropped), "ended" or "unknown". An empty key is none, a nil payload JSON null. ErrUnknownQueue, ErrInvalidName.
 	SendMessages(ctx context.Context, db DBTX, arg SendMessagesParams) ([]SentMessage, error)
 	// SetIdle raises or lowers a worker's idle flag on a queue: producers notify channel absurd only while one is up.
 	SetIdle(ctx context.Context, db DBTX, arg SetIdleParams) error

@@ -187,7 +187,7 @@ begin
   where not u.met
   on conflict (queue_no, task_id, step_name) do update
     set tenant = excluded.tenant, event_name = excluded.event_name, timeout_at = excluded.timeout_at, created_at = excluded.created_at,
-        registered = excluded.registered;
+        registered = excluded.registered, kind = excluded.kind;
 
   if v_dropped is not null then
     perform absurd.drop_met_waits(p_queue_no, v_tasks, v_steps, v_met);

@@ -54,8 +54,8 @@ end
 $$;
 
 -- store_receives stores the waits of kind m of the picked units, and gives a message to each task that nothing else wakes. It
--- answers p_wakes, when each unit should wake, with -infinity for those that got one. p_due is when their sleeps end: such a unit
--- wakes by itself, and so does one whose child has ended while it ran. A message that is there is received however short the
+-- answers p_wakes, when each unit should wake, with -infinity for those that have an outcome. p_due is when their sleeps end: such
+-- a unit wakes by itself, and so does one whose child has ended while it ran. A message that is there is received however short the
 -- receive's timeout. For the rest see store_waits, which calls it.
 create function absurd.store_receives(p_queue_no integer, p_picked boolean[], p_tasks uuid[], p_due timestamptz[], p_wakes timestamptz[],
   p_wait_units integer[], p_wait_names text[], p_wait_kinds text[], p_wait_events text[], p_wait_timeouts timestamptz[], p_now timestamptz)
@@ -66,14 +66,33 @@ declare
   v_wakes  timestamptz[] := p_wakes;
   v_asleep uuid[];
   v_given  uuid[];
+  v_unit   integer;
 begin
-  insert into absurd.waits as w (queue_no, task_id, step_name, event_name, timeout_at, created_at, kind, place)
-  select p_queue_no, p_tasks[u.unit], u.step, u.inbox_name, u.timeout_at, p_now, 'm', u.ord
-  from unnest(p_wait_units, p_wait_names, p_wait_kinds, p_wait_events, p_wait_timeouts) with ordinality u(unit, step, kind, inbox_name, timeout_at, ord)
-  where p_picked[u.unit] and u.kind = 'm'
-    and not exists (
-      select from absurd.waits x where x.queue_no = p_queue_no and x.task_id = p_tasks[u.unit] and x.step_name = u.step
-      offset 0);
+  for v_unit in
+    with receives as (
+      select u.unit, u.step, u.inbox_name, u.timeout_at, u.ord,
+             exists (
+               select from absurd.checkpoints c
+               where c.queue_no = p_queue_no and c.task_id = p_tasks[u.unit] and c.checkpoint_name = u.step and c.outcome <> 'n'
+               offset 0) as met
+      from unnest(p_wait_units, p_wait_names, p_wait_kinds, p_wait_events, p_wait_timeouts) with ordinality u(unit, step, kind, inbox_name, timeout_at, ord)
+      where p_picked[u.unit] and u.kind = 'm'
+        and not exists (
+          select from absurd.waits w
+          where w.queue_no = p_queue_no and w.task_id = p_tasks[u.unit] and w.step_name = u.step and w.kind = 'm' and w.event_name = u.inbox_name
+            and w.timeout_at is not distinct from u.timeout_at
+          offset 0)
+    ), stored as (
+      insert into absurd.waits as w (queue_no, task_id, step_name, event_name, timeout_at, created_at, kind, place)
+      select p_queue_no, p_tasks[r.unit], r.step, r.inbox_name, r.timeout_at, p_now, 'm', r.ord from receives r where not r.met
+      on conflict (queue_no, task_id, step_name) do update
+        set event_name = excluded.event_name, timeout_at = excluded.timeout_at, created_at = excluded.created_at, registered = true,
+            kind = excluded.kind, place = excluded.place
+    )
+    select distinct r.unit from receives r where r.met
+  loop
+    v_wakes[v_unit] := '-infinity';
+  end loop;
 
   select array_agg(distinct p_tasks[u.unit]) into v_asleep
   from unnest(p_wait_units, p_wait_kinds) u(unit, kind)
@@ -83,9 +102,9 @@ begin
     return v_wakes;
   end if;
   v_given := absurd.give_messages(p_queue_no, v_asleep, p_now);
-  select array_agg(case when u.picked and u.task_id = any (v_given) then '-infinity' else u.wake end order by u.unit) into v_wakes
-  from unnest(p_picked, p_tasks, p_wakes) with ordinality u(picked, task_id, wake, unit);
-  return v_wakes;
+  return (
+    select array_agg(case when u.picked and u.task_id = any (v_given) then '-infinity' else u.wake end order by u.unit)
+    from unnest(p_picked, p_tasks, v_wakes) with ordinality u(picked, task_id, wake, unit));
 end
 $$;
 
@@ -190,6 +209,7 @@ begin
     is distinct from (cardinality(p_inboxes), cardinality(p_keys), cardinality(p_payloads)) then
     raise exception 'send_messages needs as many inboxes, keys and payloads as tasks' using errcode = 'AB005';
   end if;
+  p_tasks := absurd.shown_tasks(v_queue_no, p_tasks);
   return query
     select u.ord::integer, u.answer
     from unnest(absurd.store_messages(v_queue_no, p_tasks, p_inboxes, p_keys, p_payloads, absurd.current_time())) with ordinality u(answer, ord);

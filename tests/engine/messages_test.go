@@ -312,13 +312,7 @@ func TestEveryMessageIsReceivedOnce(t *testing.T) {
 			}
 		})
 	}
-	for deadline := time.Now().Add(60 * time.Second); one[int](t, pool, `select count(*) from absurd.checkpoints`) < tasks*senders*each; {
-		if time.Now().After(deadline) {
-			t.Errorf("messages left: %d", one[int](t, pool, `select count(*) from absurd.messages`))
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	waitUntil(t, pool, `select count(*) >= $1 from absurd.checkpoints`, tasks*senders*each)
 	close(done)
 	group.Wait()
 	checkInvariants(t, pool)

@@ -128,8 +128,8 @@ func (e *engine) commit(t *task, u *store.Unit, now time.Time) {
 func (t *task) sleep(waits []store.Wait, until, now time.Time) time.Time {
 	before := t.waits
 	t.waits = nil
-	met := false
-	for _, w := range waits {
+	sleep, met := until, false
+	for _, w := range older(waits, before) {
 		w.Timeout = micros(w.Timeout)
 		until = earlier(until, w.Timeout)
 		payload, emitted := t.queue.events[w.Event]
@@ -144,7 +144,7 @@ func (t *task) sleep(waits []store.Wait, until, now time.Time) time.Time {
 		}
 		t.waits = append(t.waits, w)
 	}
-	if met {
+	if met || !due(sleep, now) && t.giveMessage(now) {
 		until = now
 	}
 	if due(until, now) {

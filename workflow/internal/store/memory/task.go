@@ -32,8 +32,10 @@ type task struct {
 	lostLeases int
 	watched    bool
 
-	records         []replay.Record // in the order of recording
-	waits           []store.Wait
+	records         []replay.Record    // in the order of recording
+	waits           []store.Wait       // in the order in which they were stored
+	messages        []store.Message    // not received yet, the oldest first
+	keys            map[[2]string]bool // of the messages that were ever sent, by inbox and key
 	result, failure []byte
 }
 

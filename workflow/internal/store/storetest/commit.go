@@ -77,6 +77,9 @@ func (p *player) unit(h holding, n []int) *store.Unit {
 		u.Action = store.Suspend
 		for i := range n[6] % 4 {
 			w := store.Wait{Name: waitName(n[3] + i), Kind: replay.Event, Event: eventName(n[6] + i), Timeout: due(n[1] + i)}
+			if (n[0]+i)%2 == 0 {
+				w.Kind, w.Event = replay.Message, inboxName(n[6]+i)
+			}
 			if !hasWait(u, w.Name) {
 				u.Waits = append(u.Waits, w)
 			}

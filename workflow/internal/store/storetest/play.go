@@ -25,7 +25,7 @@ type op struct {
 func (o op) String() string { return fmt.Sprintf("%s %v", o.kind, o.n) }
 
 // kinds are the operations, the frequent ones more than once.
-var kinds = strings.Fields("register renew retire sweep sweep advance advance advance spawn spawn spawn emit watch terminate retry " +
+var kinds = strings.Fields("register renew retire sweep sweep advance advance advance spawn spawn spawn emit send send watch terminate retry " +
 	"claim claim claim claim claim commit commit commit commit commit commit commit commit release load named due idle")
 
 // player runs a sequence on one store. It knows workers, tasks and claims by the order in which they came, because each store
@@ -94,6 +94,8 @@ func (p *player) do(o op) string {
 		return p.spawn(o)
 	case "emit":
 		return answer(p.Store.Emit(p.ctx, p.Queue, eventName(o.n[0]), payload(o.n[1])), "ok")
+	case "send":
+		return p.send(o)
 	case "watch", "terminate", "retry":
 		return p.outside(o)
 	case "claim":
@@ -185,6 +187,20 @@ func (p *player) outside(o op) string {
 		return answer(err, "known %v", known)
 	}
 	return p.watch(id)
+}
+
+func (p *player) send(o op) string {
+	if len(p.tasks) == 0 {
+		return "no task"
+	}
+	messages := make([]store.Message, 1+o.n[0]%3)
+	for i := range messages {
+		messages[i] = store.Message{
+			Task: pick(p.tasks, o.n[1]+i*o.n[2]), Inbox: inboxName(o.n[3] + i), Key: pick([]string{"", "", "k", "l"}, o.n[4]+i), Payload: payload(o.n[5] + i),
+		}
+	}
+	sent, err := p.Store.Send(p.ctx, p.Queue, messages)
+	return answer(err, "%v", sent)
 }
 
 func (p *player) claim(o op) string {
@@ -310,6 +326,8 @@ func some[T any](from []T, n int) []T {
 	}
 	return part
 }
+
+func inboxName(n int) string { return fmt.Sprintf("inbox%d", n%2) }
 
 func eventName(n int) string { return fmt.Sprintf("event:%d", n%4) }
 

@@ -23,6 +23,8 @@ func Run(t *testing.T, make Maker) {
 		"a retry removes failures and supersedes":            retries,
 		"an event wakes, early or late":                      events,
 		"a wait times out once":                              timeouts,
+		"a message is received once, in order":               messages,
+		"a message leaves what wakes for another reason":     messagesWait,
 		"a policy cancels in time":                           policies,
 		"an idempotency key finds its task":                  keys,
 		"one bad unit writes nothing of the batch":           badData,
