@@ -15,6 +15,8 @@ var (
 	ErrInvalidName   = errors.New("invalid name")                                // AB006
 	ErrKeyReused     = errors.New("idempotency key was used with another input") // AB007
 	ErrWorkerLost    = errors.New("worker is unknown or its lease has expired")  // AB008
+	ErrNotUnique     = errors.New("a task with this unique key is open")         // AB009
+	ErrTaskEnded     = errors.New("task has ended")                              // AB010
 )
 
 // Error is a refusal by one of the engine's functions. It wraps the sentinel of its code and the driver's error.
@@ -64,6 +66,10 @@ func sentinelOf(code string) error {
 		return ErrKeyReused
 	case "AB008":
 		return ErrWorkerLost
+	case "AB009":
+		return ErrNotUnique
+	case "AB010":
+		return ErrTaskEnded
 	default:
 		return nil
 	}

@@ -75,6 +75,8 @@ type Querier interface {
 	// where there is none and the run is still this worker's, "lost" or "cancelled". It waits for that transaction to end.
 	// ErrUnknownQueue.
 	FindStep(ctx context.Context, db DBTX, arg FindStepParams) (StepRecord, error)
+	// GetNotes returns a task's tags, attributes and published state (nil: none), or no row for an unknown task. ErrUnknownQueue.
+	GetNotes(ctx context.Context, db DBTX, arg GetNotesParams) ([]TaskNote, error)
 	// GetOutcome returns the state of a task (pending, running, sleeping, blocked, completed, failed or cancelled) and its result
 	// or failure: one row, or none for an unknown task.
 	GetOutcome(ctx context.Context, db DBTX, arg GetOutcomeParams) ([]Outcome, error)

@@ -246,6 +246,12 @@ type SweptWorker struct {
 	Poisoned int32
 }
 
+type TaskNote struct {
+	Tags       json.RawMessage
+	Attributes json.RawMessage
+	Published  json.RawMessage
+}
+
 type TaskResult struct {
 	TaskID        pgtype.UUID
 	State         string

@@ -35,13 +35,17 @@ create or replace function absurd.commit_passes(
   p_record_units integer[], p_record_names text[], p_record_kinds text[], p_record_outcomes text[], p_record_fingerprints bigint[],
   p_record_times timestamptz[], p_record_states jsonb[],
   p_wait_units integer[], p_wait_names text[], p_wait_kinds text[], p_wait_events text[], p_wait_timeouts timestamptz[],
-  p_removed_units integer[], p_removed_names text[], p_resend boolean default false, p_renews boolean default false) returns setof answer language sql as '';
+  p_removed_units integer[], p_removed_names text[], p_resend boolean default false, p_renews boolean default false,
+  p_note_units integer[] default null, p_attributes jsonb[] default null, p_published jsonb[] default null) returns setof answer language sql as '';
 
 create table emitted_event (ord integer not null, first boolean not null);
 create or replace function absurd.emit_events(p_queue text, p_names text[], p_payloads jsonb[], p_tenant text default null) returns setof emitted_event language sql as '';
 
 create table sent_message (ord integer not null, answer text not null);
 create or replace function absurd.send_messages(p_queue text, p_tasks uuid[], p_inboxes text[], p_keys text[], p_payloads jsonb[]) returns setof sent_message language sql as '';
+
+create table task_notes (tags jsonb, attributes jsonb, published jsonb);
+create or replace function absurd.get_notes(p_queue text, p_task uuid) returns setof task_notes language sql as '';
 
 create table outcome (
   task_id uuid not null, task_name text not null, state text not null, attempt integer not null, result jsonb, failure jsonb);

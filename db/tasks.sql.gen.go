@@ -81,7 +81,8 @@ from absurd.commit_passes(p_queue => $1, p_worker => $2,
        p_wait_units => $15::integer[], p_wait_names => $16::text[], p_wait_kinds => $17::text[], p_wait_events => $18::text[],
        p_wait_timeouts => $19::timestamp with time zone[],
        p_removed_units => $20::integer[], p_removed_names => $21::text[], p_resend => $22::boolean,
-       p_renews => $23::boolean)
+       p_renews => $23::boolean,
+       p_note_units => $24::integer[], p_attributes => $25::jsonb[], p_published => $26::jsonb[])
 `
 
 type CommitPassesParams struct {
@@ -108,6 +109,9 @@ type CommitPassesParams struct {
 	RemovedNames       []string
 	Resend             bool
 	Renews             bool
+	NoteUnits          []int32
+	Attributes         []json.RawMessage
+	Published          []json.RawMessage
 }
 
 // CommitPasses writes what passes of one worker have come to, any number of them, in one commit. Tasks, Tokens, Actions,
@@ -138,6 +142,9 @@ func (q *Queries) CommitPasses(ctx context.Context, db DBTX, arg CommitPassesPar
 		arg.RemovedNames,
 		arg.Resend,
 		arg.Renews,
+		arg.NoteUnits,
+		arg.Attributes,
+		arg.Published,
 	)
 	if err != nil {
 		return nil, err
@@ -147,6 +154,36 @@ func (q *Queries) CommitPasses(ctx context.Context, db DBTX, arg CommitPassesPar
 	for rows.Next() {
 		var i Answer
 		if err := rows.Scan(&i.Unit, &i.Answer); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const getNotes = `-- name: GetNotes :many
+select tags, attributes, published from absurd.get_notes(p_queue => $1, p_task => $2)
+`
+
+type GetNotesParams struct {
+	Queue string
+	Task  pgtype.UUID
+}
+
+// GetNotes returns a task's tags, attributes and published state (nil: none), or no row for an unknown task. ErrUnknownQueue.
+func (q *Queries) GetNotes(ctx context.Context, db DBTX, arg GetNotesParams) ([]TaskNote, error) {
+	rows, err := db.Query(ctx, getNotes, arg.Queue, arg.Task)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []TaskNote{}
+	for rows.Next() {
+		var i TaskNote
+		if err := rows.Scan(&i.Tags, &i.Attributes, &i.Published); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -27,7 +27,8 @@ from absurd.commit_passes(p_queue => @queue, p_worker => @worker,
        p_wait_units => @wait_units::integer[], p_wait_names => @wait_names::text[], p_wait_kinds => @wait_kinds::text[], p_wait_events => @wait_events::text[],
        p_wait_timeouts => @wait_timeouts::timestamp with time zone[],
        p_removed_units => @removed_units::integer[], p_removed_names => @removed_names::text[], p_resend => @resend::boolean,
-       p_renews => @renews::boolean);
+       p_renews => @renews::boolean,
+       p_note_units => @note_units::integer[], p_attributes => @attributes::jsonb[], p_published => @published::jsonb[]);
 
 -- name: NextDue :one
 -- NextDue returns when the earliest timer of a queue is due; nil when there is none.
@@ -46,3 +47,7 @@ select task_id, task_name, state, attempt, result, failure from absurd.watch_tas
 -- RetryTaskNow gives a failed task another attempt at once, without the records that its failure names: one row, or none
 -- for an unknown task.
 select task_id, attempt from absurd.retry_task_now(p_queue => @queue, p_task => @task);
+
+-- name: GetNotes :many
+-- GetNotes returns a task's tags, attributes and published state (nil: none), or no row for an unknown task. ErrUnknownQueue.
+select tags, attributes, published from absurd.get_notes(p_queue => @queue, p_task => @task);

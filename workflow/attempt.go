@@ -46,6 +46,9 @@ func (p *pass) attemptStep(ctx context.Context, op *replay.Op, bound Binding, at
 		Generation: p.claimed.Generation,
 	}
 	ctx = context.WithValue(ctx, stepContextKey{}, &stepContext{info, p.info})
+	if headers := p.info.headerMap(); headers[TraceParent] != "" {
+		ctx = context.WithValue(ctx, traceKey{}, headers)
+	}
 	if limit := bound.step.policy.timeout; limit > 0 {
 		over := fmt.Errorf("the step did not end within its timeout of %v", limit)
 		var cancel context.CancelFunc
@@ -78,7 +81,7 @@ func (p *pass) attemptStep(ctx context.Context, op *replay.Op, bound Binding, at
 	if bound.runTx != nil {
 		end.tx, end.err = p.transact(ctx, wanted, op, bound, &ends)
 	} else {
-		end.output, end.err = bound.runStep(ctx, call.input)
+		end.output, end.err = aroundStep(ctx, p.session.middleware, info, func(ctx context.Context) ([]byte, error) { return bound.runStep(ctx, call.input) })
 	}
 	returned = true
 }

@@ -268,7 +268,7 @@ func (c *claimer) start(r store.Claimed, parked *pass, records []replay.Record) 
 				p.close()
 			}
 		}()
-		p.run()
+		p.runWithin(c.session.middleware)
 	}()
 }
 

@@ -33,6 +33,9 @@ type ClientOptions struct {
 
 	// Logger gets what goes wrong and is dealt with. The default discards it.
 	Logger *slog.Logger
+
+	// Middleware is called around what the client spawns, emits and sends; the first is the outermost.
+	Middleware []ClientMiddleware
 }
 
 // Client spawns tasks, emits events and waits for results. It also carries the connection on which the workers of the
@@ -103,15 +106,17 @@ func (c *Client) poll() time.Duration {
 // Spawner is what a task can be spawned with: a [Client], or [Tx].
 type Spawner interface {
 	spawn(ctx context.Context, queue string, tasks []store.Spawn) ([]store.Spawned, *Client, error)
+	middleware() clientMiddleware
 }
 
 // Emitter is what an event can be emitted with: a [Client], or [Tx].
 type Emitter interface {
 	emit(ctx context.Context, queue, name string, payload []byte) error
+	middleware() clientMiddleware
 }
 
 func (c *Client) spawn(ctx context.Context, queue string, tasks []store.Spawn) ([]store.Spawned, *Client, error) {
-	if len(tasks) == 1 && tasks[0].Options.None() {
+	if len(tasks) == 1 && !tasks[0].Options.Alone() {
 		spawned, err := c.group(queue).do(ctx, tasks[0])
 		return []store.Spawned{spawned}, c, err
 	}
@@ -146,6 +151,26 @@ func (c *Client) group(queue string) *spawnGroup {
 
 // spawnLimit is how long a call may take that several callers share. Each of them waits no longer than its own context says.
 const spawnLimit = time.Minute
+
+func (c *Client) middleware() clientMiddleware { return c.options.Middleware }
+
+// notes returns what is known about a task beside its input.
+func (c *Client) notes(ctx context.Context, queue string, id TaskID) (notes *store.Notes, err error) {
+	if c == nil {
+		return nil, errNoClient
+	}
+	err = again(ctx, func() (err error) {
+		notes, err = c.store.Notes(ctx, queue, id)
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("workflow: task %s: %w", id, hint(err))
+	case notes == nil:
+		return nil, fmt.Errorf("%w: %s on queue %q", ErrNotFound, id, queue)
+	}
+	return notes, nil
+}
 
 func (c *Client) send(ctx context.Context, queue string, m store.Message) (sent store.Sent, err error) {
 	err = again(ctx, func() error {
@@ -184,33 +209,6 @@ func outage(err error) bool {
 		return true
 	}
 	return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "57P") || strings.HasPrefix(pg.Code, "53")
-}
-
-// Transaction spawns and emits within a transaction of the caller's. [Tx] makes it.
-type Transaction struct{ producer store.Producer }
-
-// Tx returns what spawns tasks and emits events within tx: they are there when it commits, and never were when it does not.
-//
-//	task, err := Fulfil.Spawn(ctx, workflow.Tx(tx), order)
-//
-// The tasks it returns know no client: use [Flow.Attach] to wait for a result after the commit.
-func Tx(tx pgx.Tx) Transaction { return Transaction{postgres.On(tx)} }
-
-func (t Transaction) spawn(ctx context.Context, queue string, tasks []store.Spawn) ([]store.Spawned, *Client, error) {
-	spawned, err := t.producer.Spawn(ctx, queue, tasks)
-	return spawned, nil, err
-}
-
-func (t Transaction) send(ctx context.Context, queue string, m store.Message) (store.Sent, error) {
-	sent, err := t.producer.Send(ctx, queue, []store.Message{m})
-	if err != nil {
-		return "", err
-	}
-	return sent[0], nil
-}
-
-func (t Transaction) emit(ctx context.Context, queue, name string, payload []byte) error {
-	return emitError(name, queue, t.producer.Emit(ctx, queue, name, payload))
 }
 
 func emitError(name, queue string, err error) error {

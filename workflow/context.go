@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/absurdgen/absurdgen/workflow/internal/replay"
@@ -38,6 +39,11 @@ type passInfo struct {
 	registry   *Registry
 	workflow   string
 	log        *slog.Logger // the worker's
+	notes      notes
+	headers    []byte // of the task
+
+	headersOnce sync.Once
+	headersRead map[string]string
 }
 
 // logger returns the worker's logger with the task. It is made when it is asked for: most passes log nothing, and a logger

@@ -18,13 +18,19 @@ var (
 	ErrNotFound = errors.New("workflow: no such task")
 
 	// ErrTaskEnded is what [Inbox.Send] returns for a task that has ended.
-	ErrTaskEnded = errors.New("workflow: the task has ended")
+	ErrTaskEnded = db.ErrTaskEnded
 
 	// ErrOtherWorkflow is what Attach returns for a task that runs another workflow.
 	ErrOtherWorkflow = errors.New("workflow: the task runs another workflow")
 
 	// ErrInvalidName is returned for a queue, an event or an inbox whose name or key cannot be one.
 	ErrInvalidName = db.ErrInvalidName
+
+	// ErrNotUnique is what Spawn returns for a unique key that an open task has, where it is to be refused.
+	ErrNotUnique = db.ErrNotUnique
+
+	// ErrInvalidOption is what Spawn returns for an option that is out of its range.
+	ErrInvalidOption = db.ErrInvalidOption
 
 	// ErrKeyReused is what Spawn returns for an idempotency key that was used with another input.
 	ErrKeyReused = db.ErrKeyReused

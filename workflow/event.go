@@ -84,7 +84,8 @@ func (e Event[T]) Emit(ctx context.Context, to Emitter, payload T) error {
 	if err != nil {
 		return err
 	}
-	return to.emit(ctx, e.spec.queue, stored, data)
+	info := &EmitInfo{Event: e.spec.name, Key: e.spec.key(payload), Queue: e.spec.queue}
+	return to.middleware().emit(ctx, info, func(ctx context.Context) error { return to.emit(ctx, e.spec.queue, stored, data) })
 }
 
 // stored returns the name under which the queue knows the event with a key, the same for who awaits and who emits.

@@ -3,11 +3,59 @@ package workflow
 import "time"
 
 // Hooks are told what a worker does, for metrics and tests. Each may be nil; they are called from many goroutines and should
-// return soon.
+// return soon. What they do delays their own task alone.
+//
+// StepRecorded and TaskEnded are told what is committed, after it is known to be: a crash at that moment can leave them untold, and
+// nothing that they are told can be undone. So they are told at most once, and by the worker that wrote it: of a task that was terminated,
+// only a worker that runs it then tells.
 type Hooks struct {
-	StepStarted func(StepInfo)
-	StepEnded   func(StepInfo, StepResult)
-	PassEnded   func(PassInfo)
+	StepStarted  func(StepInfo)
+	StepEnded    func(StepInfo, StepResult)
+	StepRecorded func(s StepInfo, err error) // the step's outcome is recorded: its value, or err as its final failure
+	PassEnded    func(PassInfo)
+	TaskEnded    func(TaskEnd)
+}
+
+// TaskEnd is how a task ended.
+type TaskEnd struct {
+	Task     TaskID
+	Workflow string
+	Queue    string
+	State    TaskState // TaskCompleted, TaskFailed or TaskCancelled
+	Err      error     // nil, a *TaskError, or ErrCancelled
+}
+
+// recordedStep is a step whose outcome is recorded, or on its way to be.
+type recordedStep struct {
+	info StepInfo
+	err  error
+}
+
+func (p *pass) tellRecorded(steps []recordedStep) {
+	if hook := p.session.hooks.StepRecorded; hook != nil {
+		for _, s := range steps {
+			hook(s.info, s.err)
+		}
+	}
+}
+
+func (p *pass) tellEnded(end PassEnd) {
+	hook := p.session.hooks.TaskEnded
+	if hook == nil {
+		return
+	}
+	e := TaskEnd{Task: p.claimed.Task, Workflow: p.claimed.Name, Queue: p.info.queue}
+	switch end {
+	case PassCompleted:
+		e.State = TaskCompleted
+	case PassFailed:
+		e.State, e.Err = TaskFailed, taskError(p.claimed.Task, p.failure)
+	case PassCancelled:
+		e.State, e.Err = TaskCancelled, ErrCancelled
+	default:
+		return
+	}
+	hook(e)
 }
 
 // StepResult is how an attempt at a step ended.

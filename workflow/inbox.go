@@ -70,6 +70,7 @@ func (b Inbox[T]) Go(ctx Context, timeout time.Duration) *Future[T] {
 // Sender is what a message can be sent with: a [Client], or [Tx].
 type Sender interface {
 	send(ctx context.Context, queue string, m store.Message) (store.Sent, error)
+	middleware() clientMiddleware
 }
 
 // SendOption is an option of a single message.
@@ -92,7 +93,12 @@ func (b Inbox[T]) Send(ctx context.Context, with Sender, to TaskID, message T, o
 		return err
 	}
 	m.Task = to
-	sent, err := with.send(ctx, b.queue, m)
+	var sent store.Sent
+	info := &SendInfo{Inbox: b.name, Queue: b.queue, Task: to, Key: m.Key}
+	err = with.middleware().send(ctx, info, func(ctx context.Context) (err error) {
+		sent, err = with.send(ctx, b.queue, m)
+		return err
+	})
 	switch {
 	case err != nil:
 		return fmt.Errorf("workflow: no message was sent to inbox %s of task %s on queue %q: %w", b.name, to, b.queue, hint(err))

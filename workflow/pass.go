@@ -23,7 +23,8 @@ type pass struct {
 	info    *passInfo
 	began   time.Time
 
-	ctx    context.Context // of the steps: ends when the lease is lost or the shutdown deadline is over
+	ctx    context.Context // ends when the lease is lost or the shutdown deadline is over
+	steps  context.Context // of the steps: ctx, as the middleware has left it
 	cancel context.CancelFunc
 	replay *replay.Pass
 
@@ -39,9 +40,14 @@ type pass struct {
 	answer     chan committed
 	committing bool
 
+	recorded []recordedStep // steps whose outcomes are among records
+	onWay    []recordedStep // those that are on their way
+	failure  []byte         // with which the task has failed
+
 	ran, replayed int
 	blocked       string // why this worker cannot go on with the task; empty: it can
 	failing, over bool
+	endedAs       PassEnd
 	suspended     bool // the run sleeps, and the pass may go on when it comes back
 }
 
@@ -67,7 +73,7 @@ const holdFor = 250 * time.Millisecond
 func newPass(s *session, q *claimer, c store.Claimed, flow Binding, history []replay.Record) *pass {
 	p := &pass{
 		session: s, queue: q, claimed: c, flow: flow,
-		info:    &passInfo{task: c.Task, generation: c.Generation, queue: q.name, registry: s.registry, workflow: c.Name, log: s.log},
+		info:    &passInfo{task: c.Task, generation: c.Generation, queue: q.name, registry: s.registry, workflow: c.Name, log: s.log, headers: c.Headers},
 		results: make(chan attempted),
 		running: make(map[*replay.Op]running),
 		waiting: make(map[string]*replay.Op),
@@ -138,7 +144,7 @@ func (p *pass) run() {
 			case quiet && stopping:
 				p.end(&store.Unit{Action: store.Release}, PassReleased)
 				return
-			case len(p.records) > 0:
+			case len(p.records) > 0 || p.info.notes.fresh:
 				p.commit(&store.Unit{Action: store.Record})
 			case !stopping:
 				p.startSteps()
@@ -314,7 +320,7 @@ func (p *pass) hold(now time.Time) (hold bool, at time.Time) {
 
 func (p *pass) startSteps() {
 	for _, s := range p.starts {
-		ctx, cancel := context.WithCancel(p.ctx)
+		ctx, cancel := context.WithCancel(p.steps)
 		p.running[s.op] = running{s.attempt, cancel}
 		go p.attemptStep(ctx, s.op, p.bound(s.op), s.attempt)
 	}
@@ -336,19 +342,21 @@ func (p *pass) take(a attempted) {
 	now := p.session.clock.now()
 	bound := p.bound(a.op)
 	again := a.err != nil && a.attempt < bound.step.policy.attempts && !isPermanent(a.err)
+	info := StepInfo{Task: p.claimed.Task, Step: bound.step.name, Checkpoint: a.op.Name, Attempt: a.attempt, Generation: p.claimed.Generation}
 	if hook := p.session.hooks.StepEnded; hook != nil {
-		info := StepInfo{Task: p.claimed.Task, Step: bound.step.name, Checkpoint: a.op.Name, Attempt: a.attempt, Generation: p.claimed.Generation}
 		hook(info, StepResult{Elapsed: a.elapsed, Err: a.err, Final: !again})
 	}
 	rec := replay.Record{Name: a.op.Name, Kind: replay.Step, Outcome: replay.Value, Fingerprint: a.op.Fingerprint, Time: now, State: a.output}
 	switch {
 	case a.tx.Outcome != nil: // recorded already
 		p.ran++
+		p.tellRecorded([]recordedStep{{info, a.err}})
 		p.replay.Resolve(a.op, a.tx.Outcome.Outcome, a.tx.Outcome.State, a.tx.Outcome.Time)
 		return
 	case a.err == nil:
 		p.ran++
 		p.settle(a.op, rec)
+		p.recorded = append(p.recorded, recordedStep{info, nil})
 		return
 	}
 	f := newFailure(a.err)
@@ -360,6 +368,7 @@ func (p *pass) take(a attempted) {
 		p.ran++
 		rec.Outcome, rec.State = replay.Failure, encodeFailure(f)
 		p.settle(a.op, rec)
+		p.recorded = append(p.recorded, recordedStep{info, a.err})
 		return
 	}
 	next := now.Add(jitter(bound.step.policy.delay(a.attempt)))

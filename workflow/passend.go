@@ -62,10 +62,16 @@ func isInputError(err error) bool {
 // take it. What this pass has not committed yet is left out, because the code that made it is in doubt.
 func (p *pass) block(reason string) {
 	p.info.logger().Error("workflow: task blocked", "reason", reason)
-	p.records = nil
+	p.forget()
 	delay := min(2*time.Second<<min(p.claimed.Token, 8), 5*time.Minute)
 	f := failure{Name: "$Blocked", Message: storable(reason)}
 	p.end(&store.Unit{Action: store.Block, Payload: encodeFailure(f), Due: p.session.clock.now().Add(jitter(delay))}, PassBlocked)
+}
+
+// forget drops what has not been handed in for commit.
+func (p *pass) forget() {
+	p.records, p.recorded = nil, nil
+	p.info.notes = notes{}
 }
 
 // divergence puts the disagreement of code and records into words: what was recorded, what the code asks for, what to do.
@@ -103,6 +109,15 @@ func (p *pass) commit(u *store.Unit) {
 		}
 	}
 	p.records = nil
+	if n := &p.info.notes; n.fresh {
+		u.Published, u.Attributes = n.take(published), n.take(attribute)
+		n.fresh = false
+	}
+	p.onWay, p.recorded = p.recorded, nil
+	p.failure = nil
+	if u.Action == store.Fail {
+		p.failure = u.Payload
+	}
 	p.committing = true
 	p.queue.committer.handIn(&commit{unit: u, answer: p.answer}, p.session.lost.Done())
 }
@@ -135,6 +150,7 @@ func (p *pass) accepted(c committed) bool {
 	case c.err != nil:
 		p.unstorable(c.err)
 	case c.answer == store.OK:
+		p.tellRecorded(p.onWay)
 		return true
 	default:
 		p.refused(c.answer)
@@ -180,7 +196,7 @@ func (p *pass) unstorable(err error) {
 		reason = pg.Message // the detail would quote the payload
 	}
 	f := failure{Name: "$Unstorable", Message: storable("an outcome cannot be stored: " + reason)}
-	p.records = nil
+	p.forget()
 	p.end(&store.Unit{Action: store.Fail, Payload: encodeFailure(f)}, PassFailed)
 }
 
@@ -195,7 +211,8 @@ func (p *pass) interrupted() {
 }
 
 func (p *pass) ended(end PassEnd) {
-	p.over = true
+	p.over, p.endedAs = true, end
+	p.tellEnded(end)
 	if hook := p.session.hooks.PassEnded; hook != nil {
 		hook(PassInfo{
 			Task: p.claimed.Task, Workflow: p.claimed.Name, Attempt: p.claimed.Attempt, End: end,

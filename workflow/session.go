@@ -12,10 +12,11 @@ import (
 // session is the life of a worker between registering and losing or giving back its lease. Everything that it claimed hangs
 // on the lease: when that is lost, every pass of the session is discarded and the worker starts a new session.
 type session struct {
-	registry *Registry
-	hooks    Hooks
-	log      *slog.Logger
-	clock    *engineClock
+	registry   *Registry
+	hooks      Hooks
+	middleware []WorkerMiddleware
+	log        *slog.Logger
+	clock      *engineClock
 
 	id      int64 // the worker's id in the database
 	lease   time.Duration

@@ -3,30 +3,9 @@ package workflow
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/absurdgen/absurdgen/workflow/internal/store"
 )
-
-// SpawnOption is an option of a single task.
-type SpawnOption func(*store.Spawn)
-
-// WithIdempotencyKey makes spawning idempotent: as long as a task of this workflow with the key is known, finished or not,
-// another spawn returns that task. With another input it is refused with [ErrKeyReused].
-func WithIdempotencyKey(key string) SpawnOption {
-	return func(s *store.Spawn) { s.Options.IdempotencyKey = key }
-}
-
-// WithPriority sets the priority, from -100 to 100; lower numbers run first. The default is 0.
-func WithPriority(p int) SpawnOption { return func(s *store.Spawn) { s.Options.Priority = p } }
-
-// WithStartAt has the task start at t, not before.
-func WithStartAt(t time.Time) SpawnOption { return func(s *store.Spawn) { s.Options.StartAt = &t } }
-
-// WithHeaders attaches headers, which are carried along and not looked at.
-func WithHeaders(h map[string]string) SpawnOption {
-	return func(s *store.Spawn) { s.Options.Headers = h }
-}
 
 func (f Flow[In, Out]) spawn(ctx context.Context, with Spawner, in In, opts []SpawnOption) (Task[Out], error) {
 	tasks, err := f.spawnMany(ctx, with, []In{in}, opts)
@@ -49,12 +28,29 @@ func (f Flow[In, Out]) spawnMany(ctx context.Context, with Spawner, inputs []In,
 		if err != nil {
 			return nil, err
 		}
-		specs[i] = f.spec.task(params, opts)
+		if specs[i], err = f.spec.task(params, opts); err != nil {
+			return nil, err
+		}
 	}
-	queue := f.spec.policy.queue
-	spawned, client, err := with.spawn(ctx, queue, specs)
-	if err != nil {
-		return nil, fmt.Errorf("workflow: %s was not spawned on queue %q: %w", f.spec.name, queue, hint(err))
+	info := &SpawnInfo{Workflow: f.spec.name, Queue: f.spec.policy.queue, Tasks: len(specs)}
+	info.Headers = addTrace(ctx, specs[0].Options.Headers, with.middleware())
+	var spawned []store.Spawned
+	var client *Client
+	err := with.middleware().spawn(ctx, info, func(ctx context.Context) (err error) {
+		for i := range specs {
+			specs[i].Options.Headers = info.Headers
+		}
+		spawned, client, err = with.spawn(ctx, info.Queue, specs)
+		for _, s := range spawned {
+			info.IDs = append(info.IDs, s.ID)
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("workflow: %s was not spawned on queue %q: %w", f.spec.name, info.Queue, hint(err))
+	case spawned == nil:
+		return nil, fmt.Errorf("workflow: %s was not spawned: a middleware did not call next", f.spec.name)
 	}
 	tasks := make([]Task[Out], len(spawned))
 	for i, s := range spawned {
@@ -81,8 +77,8 @@ func (f Flow[In, Out]) attach(ctx context.Context, c *Client, id TaskID) (Task[O
 }
 
 // task returns what is spawned for one input.
-func (f *flowSpec) task(params []byte, opts []SpawnOption) store.Spawn {
-	s := store.Spawn{Name: f.name, Params: params}
+func (f *flowSpec) task(params []byte, opts []SpawnOption) (store.Spawn, error) {
+	s := spawning{Spawn: store.Spawn{Name: f.name, Params: params}, queue: f.policy.queue}
 	s.Options.MaxDelay = f.policy.maxDelay
 	s.Options.MaxDuration = f.policy.maxDuration
 	for _, o := range opts {
@@ -91,5 +87,5 @@ func (f *flowSpec) task(params []byte, opts []SpawnOption) store.Spawn {
 	if s.Options.IdempotencyKey != "" {
 		s.Options.Fingerprint = fingerprint(s.Params)
 	}
-	return s
+	return s.Spawn, s.err
 }

@@ -108,7 +108,8 @@ func (p *pass) transact(ctx, wanted context.Context, op *replay.Op, bound Bindin
 		done, err := p.queue.engine.Transact(wanted, run, func(tx pgx.Tx) (replay.Record, error) {
 			runs++
 			owned := &ownedTx{Tx: tx}
-			rec.State, failure = bound.runTx(ctx, owned, input)
+			info, _ := InfoOf(ctx)
+			rec.State, failure = aroundStep(ctx, p.session.middleware, info, func(ctx context.Context) ([]byte, error) { return bound.runTx(ctx, owned, input) })
 			if misuse := owned.misused(); failure == nil || owned.ended != "" {
 				failure = misuse
 			}

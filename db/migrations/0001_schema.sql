@@ -266,3 +266,14 @@ create table absurd.idempotency_keys (
   primary key (queue_no, tenant, scope, idempotency_key)
 );
 create index idempotency_keys_by_task on absurd.idempotency_keys (queue_no, task_id);
+
+-- Keys that are free again when their task has ended: of the tasks of a name with one key, at most one is open.
+create table absurd.unique_keys (
+  queue_no   integer not null,
+  tenant     text not null default '',
+  task_name  text not null,
+  unique_key text not null,
+  task_id    uuid not null,
+  primary key (queue_no, tenant, task_name, unique_key)
+);
+create index unique_keys_by_task on absurd.unique_keys (queue_no, task_id);

@@ -220,6 +220,7 @@ begin
   delete from absurd.timers where queue_no = v_queue_no;
   delete from absurd.waits where queue_no = v_queue_no;
   delete from absurd.messages where queue_no = v_queue_no;
+  delete from absurd.unique_keys where queue_no = v_queue_no;
   delete from absurd.message_keys where queue_no = v_queue_no;
   delete from absurd.checkpoints where queue_no = v_queue_no;
   delete from absurd.claims where queue_no = v_queue_no;

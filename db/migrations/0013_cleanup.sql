@@ -91,6 +91,7 @@ language plpgsql
 as $$
 begin
   delete from absurd.waits w where w.queue_no = p_queue_no and w.task_id = p_task_id;
+  delete from absurd.unique_keys k where k.queue_no = p_queue_no and k.task_id = p_task_id;
   delete from absurd.messages m where m.queue_no = p_queue_no and m.task_id = p_task_id;
   delete from absurd.message_keys k where k.queue_no = p_queue_no and k.task_id = p_task_id;
   delete from absurd.checkpoints c where c.queue_no = p_queue_no and c.task_id = p_task_id;

@@ -52,6 +52,10 @@ begin
       when 'start_at' then absurd.time_problem(v_value)
       when 'retry_strategy' then absurd.retry_problem(v_value)
       when 'cancellation' then absurd.cancellation_problem(v_value)
+      when 'tags' then absurd.tags_problem(v_value)
+      when 'unique_key' then absurd.text_problem(v_value, 1, 1000)
+      when 'unique' then case when v_value not in ('"join"', '"refuse"') then 'must be join or refuse' end
+      when 'messages' then absurd.messages_problem(v_value)
       else 'is unknown'
     end;
     if v_bad is not null then
@@ -274,6 +278,10 @@ $$;
 --   idempotency_key  1 to 1000 bytes, unique by queue, tenant and task name
 --   fingerprint      whole number that stands for the input; 0 or absent: unknown
 --   headers          any JSON
+--   tags             an object of at most 64 texts
+--   unique_key       1 to 1000 bytes: while a task of this name with the key is open, that one is answered, or, with unique:
+--                    "refuse" in place of "join", the call is refused with AB009
+--   messages         [{inbox, key, payload}], sent to the task that was made or found; AB010 when that has ended
 --   tenant           label of up to 200 bytes, but not "*"; default: the session's (see session_tenant)
 --
 -- AB004 unknown queue, AB005 bad option, AB006 bad task name, AB007 key used with another input, 42501 a tenant that
@@ -330,6 +338,10 @@ begin
     if found then
       v_owners := absurd.reserve_keys(v_queue_no, p_names, p_options, v_ids);
     end if;
+    perform from unnest(p_options) u(options) where u.options ->> 'unique_key' is not null;
+    if found then
+      v_owners := absurd.reserve_unique_keys(v_queue_no, p_names, p_options, v_ids, coalesce(v_owners, v_ids));
+    end if;
     select array_agg(greatest(v_now, least(v_now + interval '10 years',
              case when u.options ->> 'start_at' is not null then (u.options ->> 'start_at')::timestamptz
                   when u.options ->> 'delay_ms' is not null
@@ -349,10 +361,10 @@ begin
     from unnest(v_ids, v_name_nos) u(task_id, name_no);
   else
     insert into absurd.tasks (task_id, enqueue_at, available_at, queue_no, name_no, state, max_attempts, priority, tenant,
-      idempotency_key, retry_strategy, cancellation, headers, params)
+      idempotency_key, tags, retry_strategy, cancellation, headers, params)
     select u.task_id, v_now, u.start_at, v_queue_no, u.name_no, case when u.start_at > v_now then 's' else 'p' end::"char",
       coalesce((u.options ->> 'max_attempts')::numeric::integer, 5), coalesce((u.options ->> 'priority')::numeric::smallint, 0),
-      coalesce(u.options ->> 'tenant', ''), u.options ->> 'idempotency_key', nullif(u.options -> 'retry_strategy', 'null'),
+      coalesce(u.options ->> 'tenant', ''), u.options ->> 'idempotency_key', nullif(u.options -> 'tags', 'null'), nullif(u.options -> 'retry_strategy', 'null'),
       nullif(u.options -> 'cancellation', 'null'), nullif(u.options -> 'headers', 'null'), coalesce(u.params, 'null')
     from unnest(v_ids, v_owners, v_name_nos, p_params, v_options, v_starts) u(task_id, owner, name_no, params, options, start_at)
     where u.owner is null or u.owner = u.task_id;
@@ -370,6 +382,11 @@ begin
       (case when u.start_at > v_now then u.start_at end, 'w'::"char"),
       (absurd.policy_deadline(u.options -> 'cancellation', v_now, null, null, v_now), 'd'::"char")) m(due_at, kind)
     where (u.owner is null or u.owner = u.task_id) and m.due_at is not null;
+
+    perform from unnest(v_options) u(options) where jsonb_array_length(nullif(u.options -> 'messages', 'null')) > 0;
+    if found then
+      perform absurd.send_with_spawn(v_queue_no, coalesce(v_owners, v_ids), v_options, v_now);
+    end if;
   end if;
 
   perform absurd.notify_ready(v_queue_no);

@@ -5,6 +5,8 @@
 -- arrays of their own that name their unit. Actions:
 --
 --   record    the records, nothing else: the pass goes on
+--   note      as record, and the unit has notes (p_note_units and the two after it, parallel arrays; see 0035), which any action
+--             but record may have
 --   complete  the task is completed with the payload as its result
 --   fail      the task has failed, with the payload as its failure
 --   retry     this attempt has failed with the payload; another follows at p_due
@@ -43,7 +45,8 @@ create function absurd.commit_passes(
   p_record_units integer[], p_record_names text[], p_record_kinds text[], p_record_outcomes text[], p_record_fingerprints bigint[],
   p_record_times timestamptz[], p_record_states jsonb[],
   p_wait_units integer[], p_wait_names text[], p_wait_kinds text[], p_wait_events text[], p_wait_timeouts timestamptz[],
-  p_removed_units integer[], p_removed_names text[], p_resend boolean default false, p_renews boolean default false)
+  p_removed_units integer[], p_removed_names text[], p_resend boolean default false, p_renews boolean default false,
+  p_note_units integer[] default null, p_attributes jsonb[] default null, p_published jsonb[] default null)
 returns table (unit integer, answer text)
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set enable_bitmapscan = off set jit = off
@@ -135,6 +138,9 @@ begin
     if p_actions && array['suspend', 'retry', 'block', 'release'] then
       perform absurd.park_passes(v_queue_no, v_rows, v_held, v_waiting, p_tasks, p_actions, p_payloads, p_due,
         p_wait_units, p_wait_names, p_wait_kinds, p_wait_events, p_wait_timeouts, v_now);
+    end if;
+    if cardinality(p_note_units) > 0 then
+      perform absurd.note_passes(v_queue_no, p_tasks, v_held, p_note_units, p_attributes, p_published);
     end if;
   end if;
 

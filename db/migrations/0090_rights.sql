@@ -21,7 +21,7 @@ as $$
     ('set_queue_policy', 'o'), ('pause_queue', 'o'), ('resume_queue', 'o'), ('set_queue_limit', 'o'),
     -- tasks, from outside
     ('spawn_task', 'pcwo'), ('spawn_tasks', 'pcwo'), ('emit_event', 'cwo'), ('emit_events', 'cwo'), ('send_messages', 'cwo'),
-    ('get_task_result', 'cwov'), ('get_outcome', 'cwov'), ('watch_task', 'cwo'),
+    ('get_task_result', 'cwov'), ('get_outcome', 'cwov'), ('get_notes', 'cwov'), ('watch_task', 'cwo'),
     ('cancel_task', 'co'), ('retry_task', 'o'), ('retry_task_now', 'o'),
     ('get_task_checkpoint_state', 'wov'), ('get_task_checkpoint_states', 'wov'),
     -- workers

@@ -72,6 +72,12 @@ func (b *Branch) Path() string { return b.path }
 // Now returns the engine's time of the last outcome that the branch consumed.
 func (b *Branch) Now() time.Time { return b.now }
 
+// Place returns how far the branch has come: the time and the number of the last outcome that it consumed. The error says that the
+// branch does not run.
+func (b *Branch) Place() (at time.Time, seq int, err error) {
+	return b.now, b.seq, b.enter()
+}
+
 // Replaying reports whether the pass is still being served from its records.
 func (b *Branch) Replaying() bool { return !b.pass.live }
 

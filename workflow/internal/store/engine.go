@@ -62,11 +62,14 @@ type Unit struct {
 	Renews  bool     // its Records may have names that are recorded; else that is an error (23505) of the whole commit
 	Waits   []Wait   // in the order of asking
 	Removed []string // records that a retry removes
+
+	// Notes, as JSON objects whose members replace those of the same name; nil: none. An attribute that is null goes.
+	Attributes, Published []byte
 }
 
 // Size returns about how many bytes of payload the unit holds.
 func (u *Unit) Size() int {
-	size := len(u.Payload)
+	size := len(u.Payload) + len(u.Attributes) + len(u.Published)
 	for _, r := range u.Records {
 		size += len(r.State)
 	}

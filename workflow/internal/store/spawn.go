@@ -18,12 +18,27 @@ type SpawnOptions struct {
 	Fingerprint    int64 // of the input, where there is a key
 	Priority       int
 	StartAt        *time.Time
+	Delay          time.Duration // from now; StartAt goes before
+	Tags           map[string]string
+	Tenant         string
+	UniqueKey      string    // while a task of this name with the key is open, that one is found
+	Refuse         bool      // or else the spawn is refused
+	Messages       []Message // sent to the task that is made or found
 }
 
 // None reports whether no option is set.
 func (o *SpawnOptions) None() bool {
-	return len(o.Headers) == 0 && o.MaxDelay <= 0 && o.MaxDuration <= 0 && o.IdempotencyKey == "" && o.Priority == 0 && o.StartAt == nil
+	return len(o.Headers) == 0 && o.MaxDelay <= 0 && o.MaxDuration <= 0 && o.IdempotencyKey == "" && o.Priority == 0 && o.StartAt == nil &&
+		o.Delay <= 0 && len(o.Tags) == 0 && o.Tenant == "" && o.UniqueKey == "" && len(o.Messages) == 0
 }
+
+// Alone reports whether the spawn may wait for, or be refused because of, another task.
+func (o *SpawnOptions) Alone() bool {
+	return o.IdempotencyKey != "" || o.UniqueKey != "" || len(o.Messages) > 0
+}
+
+// Notes are what is known about a task beside its input, each a JSON object; nil: none.
+type Notes struct{ Tags, Attributes, Published []byte }
 
 // Spawned is a task that was made, or found. Created is false when its idempotency key was known.
 type Spawned struct {

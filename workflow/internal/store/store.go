@@ -38,6 +38,9 @@ type Store interface {
 	// Look returns where a task stands. It returns nil for an unknown task.
 	Look(ctx context.Context, queue string, task ID) (*Outcome, error)
 
+	// Notes returns a task's tags, attributes and published state. It returns nil for an unknown task.
+	Notes(ctx context.Context, queue string, task ID) (*Notes, error)
+
 	// Terminate cancels an open task at once. A task that has ended stays as it is.
 	Terminate(ctx context.Context, queue string, task ID) error
 

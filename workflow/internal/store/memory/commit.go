@@ -65,6 +65,11 @@ func (e *engine) checkNames(units []*store.Unit) error {
 }
 
 func checkUnit(u *store.Unit) error {
+	for _, notes := range [][]byte{u.Attributes, u.Published} {
+		if err := checkJSON(notes); err != nil {
+			return err
+		}
+	}
 	if err := checkJSON(u.Payload); err != nil {
 		return err
 	}
@@ -85,6 +90,7 @@ func (e *engine) commit(t *task, u *store.Unit, now time.Time) {
 		t.write(r)
 	}
 	t.removeFailures(u.Removed)
+	t.attributes, t.published = merge(t.attributes, u.Attributes, true), merge(t.published, u.Published, false)
 	if u.Action == store.Record {
 		return
 	}

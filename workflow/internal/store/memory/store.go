@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -30,6 +31,7 @@ type queue struct {
 	open      []*task // those that have not ended
 	events    map[string][]byte
 	keys      map[key]owner
+	unique    map[key]store.ID // by task name and unique key
 	deadlines []deadline
 }
 
@@ -82,7 +84,7 @@ func (s *Store) CreateQueue(_ context.Context, name string) error {
 		return refuse("P0001", "queue name %q: 1 to 57 bytes are allowed", name)
 	}
 	if s.queues[name] == nil {
-		s.queues[name] = &queue{name: name, tasks: make(map[store.ID]*task), events: make(map[string][]byte), keys: make(map[key]owner)}
+		s.queues[name] = &queue{name: name, tasks: make(map[store.ID]*task), events: make(map[string][]byte), keys: make(map[key]owner), unique: make(map[key]store.ID)}
 	}
 	return nil
 }
@@ -101,10 +103,31 @@ func (s *Store) Spawn(_ context.Context, queue string, tasks []store.Spawn) ([]s
 		}
 	}
 	spawned := make([]store.Spawned, len(tasks))
-	fresh := make(map[key]owner) // keys that come with this call
+	fresh := make(map[key]owner)     // keys that come with this call
+	unique := make(map[key]store.ID) // and unique ones
 	for i := range tasks {
 		t := &tasks[i]
 		spawned[i] = store.Spawned{ID: s.newID(now.Add(time.Duration(i) * time.Microsecond)), Created: true}
+		if t.Options.UniqueKey != "" {
+			if t.Options.IdempotencyKey != "" {
+				return nil, refuse("AB005", "task %q (row %d): options idempotency_key and unique_key exclude each other", t.Name, i+1)
+			}
+			k := key{t.Name, t.Options.UniqueKey}
+			has, taken := unique[k]
+			if !taken {
+				has = q.unique[k]
+				taken = q.tasks[has] != nil && !q.tasks[has].ended()
+			}
+			switch {
+			case !taken:
+				unique[k] = spawned[i].ID
+			case t.Options.Refuse:
+				return nil, refuse("AB009", "task %q (row %d): a task with unique key %q is open", t.Name, i+1, k.key)
+			default:
+				spawned[i] = store.Spawned{ID: has}
+			}
+			continue
+		}
 		if t.Options.IdempotencyKey == "" {
 			continue
 		}
@@ -122,14 +145,30 @@ func (s *Store) Spawn(_ context.Context, queue string, tasks []store.Spawn) ([]s
 			spawned[i] = store.Spawned{ID: has.id}
 		}
 	}
+	for i := range tasks {
+		if found := q.tasks[spawned[i].ID]; found != nil && found.ended() && len(tasks[i].Options.Messages) > 0 {
+			return nil, refuse("AB010", "task %x was found under its idempotency key and has ended: no message was sent to it", found.id)
+		}
+	}
 	for k, o := range fresh {
 		q.keys[k] = o
+	}
+	for k, id := range unique {
+		q.unique[k] = id
 	}
 	for i := range tasks {
 		if spawned[i].Created {
 			q.add(spawned[i].ID, &tasks[i], now)
 		}
 	}
+	var messages []store.Message
+	for i := range tasks {
+		for _, m := range tasks[i].Options.Messages {
+			m.Task = spawned[i].ID
+			messages = append(messages, m)
+		}
+	}
+	q.send(messages, now)
 	s.notifyReady(q)
 	return spawned, nil
 }
@@ -142,9 +181,16 @@ func check(t *store.Spawn) error {
 	if err := checkJSON(t.Params); err != nil {
 		return err
 	}
+	for _, m := range o.Messages {
+		if err := checkMessage(m); err != nil {
+			return err
+		}
+	}
 	switch {
 	case o.Priority < -100 || o.Priority > 100:
 		return refuse("AB005", "task %q: option priority must be a whole number from -100 to 100", t.Name)
+	case len(o.UniqueKey) > 1000:
+		return refuse("AB005", "task %q: option unique_key must be a text of 1 to 1000 bytes", t.Name)
 	case len(o.IdempotencyKey) > 1000:
 		return refuse("AB005", "task %q: option idempotency_key must be a text of 1 to 1000 bytes", t.Name)
 	case seconds(o.MaxDelay) > tenYears || seconds(o.MaxDuration) > tenYears:
@@ -166,9 +212,15 @@ func (q *queue) add(id store.ID, spawn *store.Spawn, now time.Time) {
 		maxDelay: seconds(o.MaxDelay), maxDuration: seconds(o.MaxDuration), attempt: 1,
 		enqueued: now, available: now, state: store.Pending,
 	}
-	if o.StartAt != nil {
+	if len(o.Tags) > 0 {
+		t.tags, _ = json.Marshal(o.Tags)
+	}
+	if o.StartAt != nil || o.Delay > 0 {
 		latest := now.AddDate(10, 0, 0)
-		t.available = micros(*o.StartAt)
+		t.available = now.Add(o.Delay)
+		if o.StartAt != nil {
+			t.available = micros(*o.StartAt)
+		}
 		if t.available.After(latest) {
 			t.available = latest
 		}

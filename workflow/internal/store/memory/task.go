@@ -37,6 +37,8 @@ type task struct {
 	messages        []store.Message    // not received yet, the oldest first
 	keys            map[[2]string]bool // of the messages that were ever sent, by inbox and key
 	result, failure []byte
+
+	tags, attributes, published []byte
 }
 
 func (t *task) ended() bool {

@@ -141,6 +141,14 @@ func (e *engine) Commit(ctx context.Context, units []*store.Unit, resend bool) (
 			a.WaitEvents = append(a.WaitEvents, w.Event)
 			a.WaitTimeouts = append(a.WaitTimeouts, optional(w.Timeout))
 		}
+		if u.Attributes != nil || u.Published != nil {
+			if u.Action == store.Record {
+				a.Actions[i] = "note"
+			}
+			a.NoteUnits = append(a.NoteUnits, unit)
+			a.Attributes = append(a.Attributes, u.Attributes)
+			a.Published = append(a.Published, u.Published)
+		}
 		for _, name := range u.Removed {
 			a.RemovedUnits = append(a.RemovedUnits, unit)
 			a.RemovedNames = append(a.RemovedNames, name)

@@ -67,6 +67,27 @@ func document(o *store.SpawnOptions) (json.RawMessage, error) {
 	}
 	if o.StartAt != nil {
 		doc["start_at"] = o.StartAt.UTC()
+	} else if o.Delay > 0 {
+		doc["delay_ms"] = float64(o.Delay) / float64(time.Millisecond)
+	}
+	if len(o.Tags) > 0 {
+		doc["tags"] = o.Tags
+	}
+	if o.Tenant != "" {
+		doc["tenant"] = o.Tenant
+	}
+	if o.UniqueKey != "" {
+		doc["unique_key"] = o.UniqueKey
+		if o.Refuse {
+			doc["unique"] = "refuse"
+		}
+	}
+	if len(o.Messages) > 0 {
+		messages := make([]map[string]any, len(o.Messages))
+		for i, m := range o.Messages {
+			messages[i] = map[string]any{"inbox": m.Inbox, "key": m.Key, "payload": json.RawMessage(m.Payload)}
+		}
+		doc["messages"] = messages
 	}
 	return json.Marshal(doc)
 }

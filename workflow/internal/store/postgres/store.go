@@ -37,6 +37,15 @@ func (p *pooled) Look(ctx context.Context, queue string, task store.ID) (*store.
 	return outcome(rows, err)
 }
 
+func (p *pooled) Notes(ctx context.Context, queue string, task store.ID) (*store.Notes, error) {
+	rows, err := db.New().GetNotes(ctx, p.pool, db.GetNotesParams{Queue: queue, Task: uuid(task)})
+	if err != nil || len(rows) == 0 {
+		return nil, db.Err(err)
+	}
+	r := rows[0]
+	return &store.Notes{Tags: r.Tags, Attributes: r.Attributes, Published: r.Published}, nil
+}
+
 func outcome(rows []db.Outcome, err error) (*store.Outcome, error) {
 	if err != nil || len(rows) == 0 {
 		return nil, db.Err(err)

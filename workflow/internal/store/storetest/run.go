@@ -24,6 +24,8 @@ func Run(t *testing.T, make Maker) {
 		"an event wakes, early or late":                      events,
 		"a wait times out once":                              timeouts,
 		"a message is received once, in order":               messages,
+		"a unique key is free when its task has ended":       uniqueKeys,
+		"notes replace those of the same name":               taskNotes,
 		"a message leaves what wakes for another reason":     messagesWait,
 		"a policy cancels in time":                           policies,
 		"an idempotency key finds its task":                  keys,

@@ -1,0 +1,63 @@
+package workflow
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/absurdgen/absurdgen/workflow/internal/store"
+	"github.com/absurdgen/absurdgen/workflow/internal/store/postgres"
+)
+
+// Transaction spawns, emits and sends within a transaction of the caller's. [Tx] and [SQLTx] make it.
+type Transaction struct {
+	producer store.Producer
+	client   *Client // nil: none
+}
+
+// Tx returns what spawns tasks, emits events and sends messages within tx: they are there when it commits, and never were when it does
+// not.
+//
+//	task, err := Fulfil.Spawn(ctx, workflow.Tx(tx), order)
+//
+// The tasks it returns know no client: use [Flow.Attach] to wait for a result after the commit, or [Client.Tx] to begin with.
+func Tx(tx pgx.Tx) Transaction { return Transaction{producer: postgres.On(tx)} }
+
+// SQLTx does what [Tx] does within a transaction of package database/sql, with any PostgreSQL driver.
+func SQLTx(tx *sql.Tx) Transaction { return Transaction{producer: postgres.On(postgres.SQL(tx))} }
+
+// Tx is as the function [Tx], with the client's middleware, and for tasks that know the client: wait for their results after the
+// commit.
+func (c *Client) Tx(tx pgx.Tx) Transaction {
+	return Transaction{producer: postgres.On(tx), client: c}
+}
+
+// SQLTx is as the function [SQLTx], with the client's middleware, and for tasks that know the client.
+func (c *Client) SQLTx(tx *sql.Tx) Transaction {
+	return Transaction{producer: postgres.On(postgres.SQL(tx)), client: c}
+}
+
+func (t Transaction) middleware() clientMiddleware {
+	if t.client == nil {
+		return nil
+	}
+	return t.client.middleware()
+}
+
+func (t Transaction) spawn(ctx context.Context, queue string, tasks []store.Spawn) ([]store.Spawned, *Client, error) {
+	spawned, err := t.producer.Spawn(ctx, queue, tasks)
+	return spawned, t.client, err
+}
+
+func (t Transaction) send(ctx context.Context, queue string, m store.Message) (store.Sent, error) {
+	sent, err := t.producer.Send(ctx, queue, []store.Message{m})
+	if err != nil {
+		return "", err
+	}
+	return sent[0], nil
+}
+
+func (t Transaction) emit(ctx context.Context, queue, name string, payload []byte) error {
+	return emitError(name, queue, t.producer.Emit(ctx, queue, name, payload))
+}
