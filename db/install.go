@@ -89,6 +89,9 @@ func apply(ctx context.Context, tx pgx.Tx, m migration) error {
 		_, err = tx.Exec(ctx, m.sql, pgx.QueryExecModeSimpleProtocol)
 	}
 	if err == nil {
+		_, err = tx.Exec(ctx, renewSQL)
+	}
+	if err == nil {
 		_, err = tx.Exec(ctx, `insert into absurd.migrations (version, name, checksum) values ($1, $2, $3)`, m.version, m.name, m.checksum)
 	}
 	var pg *pgconn.PgError
@@ -101,6 +104,16 @@ func apply(ctx context.Context, tx pgx.Tx, m migration) error {
 	}
 	return nil
 }
+
+// renewSQL ends every migration: what partitioned queues have of their own is made anew from what is installed now. A function
+// of that name comes with a late migration.
+const renewSQL = `do $renew$
+begin
+  if to_regprocedure('absurd.renew_storage()') is not null then
+    perform absurd.renew_storage();
+  end if;
+end
+$renew$`
 
 // Plan returns everything the database lacks as one SQL script: the whole schema where nothing is installed, an empty
 // string where nothing is missing. The script uses plain SQL only and may run inside a transaction, so psql, a driver's
@@ -144,6 +157,7 @@ func script(from int, migrations []migration) string {
 		fmt.Fprintf(&b, "\n-- %s\n\n%s\n", m, strings.TrimRight(m.sql, "\n"))
 		fmt.Fprintf(&b, "\ninsert into absurd.migrations (version, name, checksum) values (%d, '%s', '%s');\n", m.version, m.name, m.checksum)
 	}
+	fmt.Fprintf(&b, "\n%s;\n", renewSQL)
 	return b.String()
 }
 

@@ -222,6 +222,32 @@ func (q *Queries) ListDetachCandidates(ctx context.Context, db DBTX, queue *stri
 	return items, nil
 }
 
+const repairPartitions = `-- name: RepairPartitions :many
+select queue_name, week, rows_moved from absurd.repair_partitions(p_queue_name => $1::text)
+`
+
+// RepairPartitions moves the rows of a queue's default partitions, or of those of all queues (nil), into partitions of their weeks, and returns
+// a row for each week.
+func (q *Queries) RepairPartitions(ctx context.Context, db DBTX, queue *string) ([]RepairedWeek, error) {
+	rows, err := db.Query(ctx, repairPartitions, queue)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []RepairedWeek{}
+	for rows.Next() {
+		var i RepairedWeek
+		if err := rows.Scan(&i.QueueName, &i.Week, &i.RowsMoved); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const scheduleDetachJobs = `-- name: ScheduleDetachJobs :many
 select job_name, job_id, queue_name, partition_table, job_kind from absurd.schedule_detach_jobs(p_queue_name => $1::text)
 `

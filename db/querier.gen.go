@@ -148,6 +148,9 @@ type Querier interface {
 	// RenewWorker extends a worker's lease to LeaseMs milliseconds from now, never shortens it, and returns its end. Nil: the
 	// worker is unknown or its lease has ended, so it must stop writing and register again.
 	RenewWorker(ctx context.Context, db DBTX, arg RenewWorkerParams) (*time.Time, error)
+	// RepairPartitions moves the rows of a queue's default partitions, or of those of all queues (nil), into partitions of their weeks, and returns
+	// a row for each week.
+	RepairPartitions(ctx context.Context, db DBTX, queue *string) ([]RepairedWeek, error)
 	// ResumeQueue ends a pause. ErrUnknownQueue.
 	ResumeQueue(ctx context.Context, db DBTX, queue string) error
 	// RetireWorker hands every run that the worker still holds back to its queue, without counting a lost lease, and removes

@@ -216,6 +216,12 @@ type Record struct {
 	State          json.RawMessage
 }
 
+type RepairedWeek struct {
+	QueueName string
+	Week      time.Time
+	RowsMoved int64
+}
+
 type RetriedTask struct {
 	TaskID  pgtype.UUID
 	Attempt int32

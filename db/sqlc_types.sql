@@ -107,6 +107,9 @@ create or replace function absurd.get_queue_policy(p_queue_name text) returns se
 create table queue_cleanup (queue_name text not null, tasks_deleted integer not null, events_deleted integer not null);
 create or replace function absurd.cleanup_all_queues(p_queue_name text default null) returns setof queue_cleanup language sql as '';
 
+create table repaired_week (queue_name text not null, week timestamptz not null, rows_moved bigint not null);
+create or replace function absurd.repair_partitions(p_queue_name text default null) returns setof repaired_week language sql as '';
+
 create table detach_candidate (queue_name text not null, parent_table text not null, partition_table text not null);
 create or replace function absurd.list_detach_candidates(p_queue_name text default null) returns setof detach_candidate language sql as '';
 

@@ -23,6 +23,11 @@ select queue_name, tasks_deleted, events_deleted from absurd.cleanup_all_queues(
 -- EnsurePartitions makes the partitions that a partitioned queue needs, or those of all (nil).
 select absurd.ensure_partitions(p_queue_name => sqlc.narg(queue)::text);
 
+-- name: RepairPartitions :many
+-- RepairPartitions moves the rows of a queue's default partitions, or of those of all queues (nil), into partitions of their weeks, and returns
+-- a row for each week.
+select queue_name, week, rows_moved from absurd.repair_partitions(p_queue_name => sqlc.narg(queue)::text);
+
 -- name: ListDetachCandidates :many
 -- ListDetachCandidates returns the partitions of a queue, or of all (nil), that its policy lets go.
 select queue_name, parent_table, partition_table from absurd.list_detach_candidates(p_queue_name => sqlc.narg(queue)::text);

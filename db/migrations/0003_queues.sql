@@ -115,6 +115,11 @@ join absurd.tasks t on t.queue_no = w.queue_no and t.task_id = w.task_id
 where t.state in ('s', 'b') and w.kind = 'e'
   and ((select absurd.my_tenants()) is null or t.tenant = any ((select absurd.my_tenants())::text[]));
 
+create view absurd.reader_keys with (security_barrier) as
+select k.queue_no, k.idempotency_key, k.task_id
+from absurd.idempotency_keys k
+where k.scope = '' and k.tenant = any (coalesce((select absurd.my_tenants()), '{""}'));
+
 -- ensure_queue_tables makes those of a queue's relations that are missing. A queue that has them all takes no lock.
 create function absurd.ensure_queue_tables(p_queue_name text) returns void
 language plpgsql
@@ -125,8 +130,12 @@ declare
 begin
   perform absurd.validate_queue_name(p_queue_name);
   v_queue_no := absurd.require_queue(p_queue_name);
+  if v_queue_no < 0 then
+    perform absurd.ensure_storage(p_queue_name, v_queue_no);
+  end if;
   for v_relation in
-    select format('absurd.%I', d.prefix || '_' || p_queue_name) as name, d.source, d.columns
+    select format('absurd.%I', d.prefix || '_' || p_queue_name) as name, d.columns,
+           case when d.prefix in ('e', 'i') then 'absurd' else absurd.storage_schema(v_queue_no) end || '.' || d.source as source
     from (values
       ('t', 'reader_tasks', 'task_id, task_name, params, headers, retry_strategy, max_attempts, cancellation, enqueue_at,'
         ' first_started_at, state, attempts, last_attempt_run, completed_payload, cancelled_at, idempotency_key'),
@@ -134,18 +143,52 @@ begin
         ' event_payload, started_at, completed_at, failed_at, result, failure_reason, created_at'),
       ('c', 'reader_checkpoints', 'task_id, checkpoint_name, state, status, owner_run_id, updated_at'),
       ('e', 'reader_events', 'event_name, payload, emitted_at'),
-      ('w', 'reader_waits', 'task_id, run_id, step_name, event_name, timeout_at, created_at')
+      ('w', 'reader_waits', 'task_id, run_id, step_name, event_name, timeout_at, created_at'),
+      ('i', 'reader_keys', 'idempotency_key, task_id')
     ) d (prefix, source, columns)
+    where d.prefix <> 'i' or v_queue_no < 0
   loop
     continue when to_regclass(v_relation.name) is not null;
     -- Two sessions that repair one queue at once: the second waits here, and then finds the relation.
     perform pg_advisory_xact_lock(hashtext('absurd.ensure_queue_tables'), v_queue_no);
     continue when to_regclass(v_relation.name) is not null;
     perform absurd.require_all_tenants('make a queue');
-    execute format('create view %s as select %s from absurd.%I where queue_no = %s',
+    execute format('create view %s as select %s from %s where queue_no = %s',
                    v_relation.name, v_relation.columns, v_relation.source, v_queue_no);
     perform absurd.grant_reading(v_relation.name);
   end loop;
+end
+$$;
+
+-- check_name_is_free raises for the name of a new queue that would stand for relations of another one: the partitions of queue x
+-- are called t_x_423 and t_x_d, so x_423 and x_d cannot be queues beside a partitioned queue x. It makes those who create queues of
+-- one such family wait for each other.
+create function absurd.check_name_is_free(p_queue_name text, p_mode text) returns void
+language plpgsql
+as $$
+declare
+  v_family text := regexp_replace(p_queue_name, '_([0-9]{3}|d)$', '');
+  v_other  text;
+begin
+  perform pg_advisory_xact_lock(hashtext('absurd.create_queue'), f.key)
+  from (select distinct hashtext(n) as key from unnest(array[p_queue_name, v_family]) n order by 1) f;
+  if exists (select from absurd.queues q where q.queue_name = p_queue_name) then
+    return;
+  end if;
+  select q.queue_name into v_other from absurd.queues q
+  where q.queue_name = v_family and v_family <> p_queue_name and q.storage_mode = 'partitioned'
+     or p_mode = 'partitioned' and left(q.queue_name, -4) = p_queue_name and q.queue_name ~ '_[0-9]{3}$'
+     or p_mode = 'partitioned' and q.queue_name = p_queue_name || '_d'
+  limit 1;
+  if found then
+    raise exception 'queue "%" cannot be made beside queue "%": the partitions of one are called like the relations of the other',
+      p_queue_name, v_other using hint = 'Choose a name that does not end in an underscore with d or three digits.';
+  end if;
+  select c.relname into v_other from unnest(array['t', 'r', 'c', 'e', 'w', 'i']) p (prefix)
+  join pg_catalog.pg_class c on c.relname = p.prefix || '_' || p_queue_name and c.relnamespace = 'absurd'::regnamespace;
+  if found then
+    raise exception 'queue "%" cannot be made: schema absurd holds another relation "%"', p_queue_name, v_other;
+  end if;
 end
 $$;
 
@@ -161,14 +204,14 @@ begin
   if v_mode is null or v_mode not in ('unpartitioned', 'partitioned') then
     raise exception 'queue "%": storage mode % is unknown; use unpartitioned or partitioned', p_queue_name, coalesce(quote_literal(p_storage_mode), 'null');
   end if;
-  if v_mode = 'partitioned' then
-    raise exception 'queue "%": partitioned storage is not supported yet; use unpartitioned', p_queue_name
-      using errcode = 'feature_not_supported';
-  end if;
   select q.storage_mode into v_found from absurd.queues q where q.queue_name = p_queue_name;
   if not found then
     perform absurd.require_all_tenants('make a queue');
-    insert into absurd.queues (queue_name, storage_mode) values (p_queue_name, v_mode) on conflict (queue_name) do nothing;
+    perform absurd.check_name_is_free(p_queue_name, v_mode);
+    insert into absurd.queues (queue_name, storage_mode, queue_no) overriding system value
+    select p_queue_name, v_mode, case v_mode when 'partitioned' then -n.no else n.no end
+    from (select nextval(pg_get_serial_sequence('absurd.queues', 'queue_no'))::integer as no) n
+    on conflict (queue_name) do nothing;
     select q.storage_mode into v_found from absurd.queues q where q.queue_name = p_queue_name;
   end if;
   if v_found <> v_mode then
@@ -212,6 +255,9 @@ begin
   loop
     execute v_relation.command;
   end loop;
+  if v_queue_no < 0 then
+    perform absurd.drop_storage(p_queue_name, v_queue_no);
+  end if;
   delete from absurd.events where queue_no = v_queue_no;
   delete from absurd.tasks where queue_no = v_queue_no;
   delete from absurd.runs where queue_no = v_queue_no;

@@ -48,7 +48,8 @@ begin
 end
 $$;
 
--- set_queue_policy changes those policies of a queue that the document names; all of them, or none where one value is refused.
+-- set_queue_policy changes those policies of a queue that the document names; all of them, or none where one value is refused. With
+-- default_partition the default partitions of a partitioned queue are dropped, which is refused while one holds rows, or made.
 create function absurd.set_queue_policy(p_queue_name text, p_policy jsonb) returns void
 language plpgsql
 as $$
@@ -92,5 +93,8 @@ begin
       detach_mode = coalesce(absurd.word_policy(p_policy, 'detach_mode', array['none', 'empty']), q.detach_mode),
       default_partition = coalesce(v_default, q.default_partition)
   where q.queue_name = p_queue_name;
+  if v_default is not null then
+    perform absurd.set_default_partitions(p_queue_name, v_queue.queue_no, v_default);
+  end if;
 end
 $$;

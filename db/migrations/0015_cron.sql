@@ -109,14 +109,54 @@ create function absurd.cron_jobs_of(p_queue_name text) returns text
 language sql immutable
 as $$ select '^absurd_((partitions|cleanup|detach_plan)_' || s || '|(detach|drop)_run_' || s || '_.*)$' from absurd.cron_scope(p_queue_name) s $$;
 
--- schedule_detach_jobs schedules, for each parent without such jobs, the detaching and dropping of its oldest candidate.
+-- schedule_detach_jobs schedules, for each parent without such jobs, the detaching of its oldest candidate and the dropping of what has been
+-- detached. Both run every minute until the second removes them. Detaching is a bare statement, because one that goes
+-- on beside other work cannot run in a function; PostgreSQL allows that kind only where there is no default partition.
 create function absurd.schedule_detach_jobs(p_queue_name text default null)
 returns table (job_name text, job_id bigint, queue_name text, partition_table text, job_kind text)
 language plpgsql
 as $$
+#variable_conflict use_column
+declare
+  v_job  record;
+  v_id   bigint;
 begin
   perform absurd.require_all_tenants('detach partitions');
   perform absurd.check_known_queue(p_queue_name);
   perform absurd.require_cron(true);
+  for v_job in
+    select d.queue_name as queue, d.partition_table as partition, j.kind, format('absurd_%s_run_%s', j.kind, d.job) as name,
+           case j.kind when 'detach' then
+             format('ALTER TABLE %s DETACH PARTITION absurd.%I%s', absurd.partitioned_table(d.queue_no, d.table_name), d.partition_table,
+                    case when d.concurrently then ' CONCURRENTLY' else '' end)
+           else format('select absurd.drop_detached_partition(%L, %L)', d.partition_table, 'absurd_drop_run_' || d.job) end as command
+    from (
+      select distinct on (c.queue_name, t.ord) c.*, q.queue_no, t.table_name, t.ord,
+             format('%s_%s_%s', absurd.cron_scope(p_queue_name), left(md5(c.parent_table), 8), left(md5(c.parent_table || ':' || c.partition_table), 12)) as job,
+             to_regclass(absurd.partition_name(t.prefix, c.queue_name, null)) is null as concurrently
+      from absurd.list_detach_candidates(p_queue_name) with ordinality c (queue_name, parent_table, partition_table, nth)
+      join absurd.queues q on q.queue_name = c.queue_name
+      join absurd.partitioned_tables() t on t.prefix = left(c.parent_table, 1)
+      order by c.queue_name, t.ord, c.nth
+    ) d
+    cross join (values (1, 'detach'), (2, 'drop')) j (ord, kind)
+    where not absurd.has_job('^absurd_(detach|drop)_run_(all|[0-9a-f]{12})_' || left(md5(d.parent_table), 8) || '_')
+    order by d.queue_name, d.ord, j.ord
+  loop
+    execute 'select cron.schedule($1, $2, $3)' into v_id using v_job.name, '* * * * *', v_job.command;
+    return query select v_job.name, v_id, v_job.queue, v_job.partition, v_job.kind;
+  end loop;
+end
+$$;
+
+-- has_job tells whether there is a job whose name matches a regular expression.
+create function absurd.has_job(p_names text) returns boolean
+language plpgsql stable
+as $$
+declare
+  v_found boolean;
+begin
+  execute 'select exists (select from cron.job j where j.jobname ~ $1)' into v_found using p_names;
+  return v_found;
 end
 $$;

@@ -162,6 +162,38 @@ begin
 end
 $$;
 
+-- take_back_held takes back those of the given tasks that a worker holds, but for those that others have locked (see take_back), and
+-- answers also how many it still holds then.
+create function absurd.take_back_held(p_queue_no integer, p_worker bigint, p_tasks uuid[], p_lost boolean, p_now timestamptz,
+  out requeued integer, out poisoned integer, out held bigint)
+language plpgsql
+as $$
+declare
+  v_rows tid[];
+begin
+  requeued := 0;
+  poisoned := 0;
+  select array_agg(h.row) into v_rows
+  from unnest(p_tasks) u(task_id)
+  cross join lateral (
+    select t.ctid as row
+    from absurd.tasks t
+    where t.queue_no = p_queue_no and t.task_id = u.task_id and t.state = 'r' and t.worker_id = p_worker
+    for no key update skip locked
+  ) h;
+  if v_rows is not null then
+    select b.requeued, b.poisoned into requeued, poisoned from absurd.take_back(p_queue_no, v_rows, p_lost, p_now) b;
+  end if;
+  select count(*) into held
+  from unnest(p_tasks) u(task_id)
+  cross join lateral (
+    select from absurd.tasks t
+    where t.queue_no = p_queue_no and t.task_id = u.task_id and t.state = 'r' and t.worker_id = p_worker
+    offset 0
+  ) h;
+end
+$$;
+
 -- drain_claims takes back at most about p_limit of the runs that a worker holds through its claims, and removes
 -- the claims that hold nothing any more. p_queue_no limits it to one queue (null: all), p_spared names claims
 -- to leave alone. Runs whose rows others have locked stay, with their claim, for the next call.
@@ -171,8 +203,6 @@ language plpgsql
 as $$
 declare
   v_claim record;
-  v_rows  tid[];
-  v_held  bigint;
   v_back  record;
 begin
   requeued := 0;
@@ -184,27 +214,10 @@ begin
     order by c.claim_no
   loop
     exit when requeued + poisoned >= p_limit;
-    select array_agg(h.row) into v_rows
-    from unnest(v_claim.task_ids) u(task_id)
-    cross join lateral (
-      select t.ctid as row
-      from absurd.tasks t
-      where t.queue_no = v_claim.queue_no and t.task_id = u.task_id and t.state = 'r' and t.worker_id = p_worker
-      for no key update skip locked
-    ) h;
-    if v_rows is not null then
-      select * into v_back from absurd.take_back(v_claim.queue_no, v_rows, p_lost, p_now);
-      requeued := requeued + v_back.requeued;
-      poisoned := poisoned + v_back.poisoned;
-    end if;
-    select count(*) into v_held
-    from unnest(v_claim.task_ids) u(task_id)
-    cross join lateral (
-      select from absurd.tasks t
-      where t.queue_no = v_claim.queue_no and t.task_id = u.task_id and t.state = 'r' and t.worker_id = p_worker
-      offset 0
-    ) h;
-    if v_held = 0 then
+    select * into v_back from absurd.take_back_held(v_claim.queue_no, p_worker, v_claim.task_ids, p_lost, p_now);
+    requeued := requeued + v_back.requeued;
+    poisoned := poisoned + v_back.poisoned;
+    if v_back.held = 0 then
       delete from absurd.claims c where c.worker_id = p_worker and c.claim_no = v_claim.claim_no;
     end if;
   end loop;

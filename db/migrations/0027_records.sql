@@ -1,7 +1,7 @@
 -- Reading the records of tasks.
 
 -- load_records answers all records of the given tasks, by task and then in the order in which they were
--- written. No locks.
+-- written. AB004 for an unknown queue. No locks.
 create function absurd.load_records(p_queue text, p_tasks uuid[])
 returns table (task_id uuid, seq bigint, checkpoint_name text, kind text, outcome text, fingerprint bigint, attempt integer,
   recorded_at timestamptz, state jsonb)
@@ -11,7 +11,7 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
-  v_queue_no integer := (select q.queue_no from absurd.queues q where q.queue_name = p_queue);
+  v_queue_no integer := absurd.queue_number(p_queue);
 begin
   p_tasks := absurd.shown_tasks(v_queue_no, p_tasks);
   return query
@@ -37,7 +37,7 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
-  v_queue_no integer := (select q.queue_no from absurd.queues q where q.queue_name = p_queue);
+  v_queue_no integer := absurd.queue_number(p_queue);
 begin
   p_tasks := absurd.shown_tasks(v_queue_no, p_tasks);
   return query

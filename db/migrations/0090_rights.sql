@@ -32,7 +32,7 @@ as $$
     -- lists
     ('list_tasks', 'ov'), ('list_runs', 'ov'), ('list_checkpoints', 'ov'), ('list_waits', 'ov'), ('list_events', 'ov'), ('queue_statistics', 'ov'),
     -- upkeep
-    ('cleanup_tasks', 'o'), ('cleanup_events', 'o'), ('cleanup_all_queues', 'o'), ('ensure_partitions', 'o'),
+    ('cleanup_tasks', 'o'), ('cleanup_events', 'o'), ('cleanup_all_queues', 'o'), ('ensure_partitions', 'o'), ('repair_partitions', 'o'),
     ('list_detach_candidates', 'o'), ('drop_detached_partition', 'o'), ('schedule_detach_jobs', 'o'), ('enable_cron', 'o'), ('disable_cron', 'o'),
     -- the owner's
     ('allow_tenant', ''), ('disallow_tenant', ''), ('list_tenant_roles', ''), ('create_roles', ''), ('list_roles', ''), ('apply_rights', '')

@@ -16,7 +16,7 @@ func catalogue() []pin {
 			} {
 				s.want(want, columns, "absurd."+relation+"_"+s.queue)
 			}
-			s.want("f", "select to_regclass('absurd.i_' || {q}) is not null")
+			s.want("t", "select (to_regclass('absurd.i_' || {q}) is not null) = (storage_mode = 'partitioned') from absurd.queues where queue_name = {q}")
 		}},
 		{"5.signatures", func(s *session) {
 			for _, signature := range strings.Split(strings.TrimSpace(signatures), "\n") {

@@ -158,6 +158,15 @@ func (c *crowd) run(one func(string, ...any) ([]string, error), random *rand.Ran
 // that will never move.
 func TestEverythingAtOnce(t *testing.T) {
 	t.Parallel()
+	for _, mode := range []string{"unpartitioned", "partitioned"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			everythingAtOnce(t, mode)
+		})
+	}
+}
+
+func everythingAtOnce(t *testing.T, mode string) {
 	length := 5 * time.Second
 	if soak, err := time.ParseDuration(os.Getenv("CONTRACT_SOAK")); err == nil {
 		length = soak
@@ -165,13 +174,14 @@ func TestEverythingAtOnce(t *testing.T) {
 	_, dsn := pgtest.Database(t)
 	watcher := newSession(t, dsn, "crowd")
 	watcher.exec("set absurd.fake_now = default")
-	watcher.exec("select absurd.create_queue({q})")
+	watcher.create(mode, "0")
 
 	ctx, cancel := context.WithTimeout(t.Context(), length)
 	defer cancel()
 	var all sync.WaitGroup
 	var acts atomic.Int64
 	c := &crowd{}
+	lookahead := 0
 	for i := range 16 {
 		s := watcher.another()
 		s.exec("set absurd.fake_now = default")
@@ -189,6 +199,10 @@ func TestEverythingAtOnce(t *testing.T) {
 	for often := time.Tick(500 * time.Millisecond); ctx.Err() == nil; <-often {
 		watcher.exec("analyze") // or the checks get plans for empty tables
 		watcher.checkInvariants()
+		if mode == "partitioned" && lookahead < 150 {
+			lookahead += 7
+			watcher.exec("select absurd.set_queue_policy({q}, jsonb_build_object('partition_lookahead', $1::int * interval '1 day')), absurd.ensure_partitions({q})", lookahead)
+		}
 	}
 	all.Wait()
 	t.Logf("%d acts; tasks: %s", acts.Load(), watcher.one("select string_agg(state || ' ' || n, ', ') from (select state, count(*) n from {t} group by 1 order by 1) x"))

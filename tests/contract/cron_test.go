@@ -131,10 +131,5 @@ func cron() []pin {
 				s.refused(P0001, "partition", "select absurd.drop_detached_partition('tasks')")
 			})
 		}},
-		{"9.partitioned_is_not_offered_yet", func(s *session) {
-			s.refused("0A000", "not supported yet", "select absurd.create_queue({q} || '2', 'partitioned')")
-			s.refused("0A000", "not supported yet", "select absurd.create_queue({q}, ' PARTITIONED ')")
-			s.want("0", "select count(*) from absurd.queues where queue_name = {q} || '2'")
-		}},
 	}
 }

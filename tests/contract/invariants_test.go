@@ -34,7 +34,7 @@ var invariants = []struct{ says, violations string }{
 	{"a pending task has one ready row with its key, and no other task has one", `
 		select t.task_id, t.state, count(y.task_id) from absurd.queues q
 		join absurd.tasks t using (queue_no) left join absurd.ready y using (queue_no, task_id) where q.queue_name = {q}
-		group by t.queue_no, t.task_id
+		group by t.queue_no, t.task_id, t.state
 		having count(y.task_id) <> (t.state = 'p')::int
 		    or bool_or((y.name_no, y.priority, y.available_at) <> (t.name_no, t.priority, t.available_at))`},
 	{"every ready row, wait and checkpoint has its task", `
@@ -47,7 +47,7 @@ var invariants = []struct{ says, violations string }{
 		select t.task_id, t.state, count(m.task_id) from absurd.queues q
 		join absurd.tasks t using (queue_no) left join absurd.timers m on m.queue_no = t.queue_no and m.task_id = t.task_id and m.kind = 'w'
 		where q.queue_name = {q}
-		group by t.queue_no, t.task_id
+		group by t.queue_no, t.task_id, t.state, t.available_at
 		having count(m.task_id) <> (t.state in ('s', 'b') and isfinite(t.available_at))::int or bool_or(m.due_at <> t.available_at)`},
 	{"a running task has a holder, and a leased one a timer that is not late", `
 		select t.task_id from absurd.queues q join absurd.tasks t using (queue_no)

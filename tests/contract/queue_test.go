@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -26,10 +27,35 @@ func stamp(seconds int) string {
 // session is one connection and the queue of a case. Values go to the server and come back as text, so that a case reads like a
 // session with psql.
 type session struct {
-	t     *testing.T
-	dsn   string
-	queue string
-	conn  *pgx.Conn
+	t       *testing.T
+	dsn     string
+	queue   string
+	storage string // the schema with the queue's own tables, where it is partitioned; else empty
+	conn    *pgx.Conn
+}
+
+// ownTables are the tables of which a partitioned queue has its own.
+var ownTables = regexp.MustCompile(`\babsurd\.(tasks|runs|checkpoints|waits)\b`)
+
+// create makes the session's queue, a partitioned one with weeks as far ahead as lookahead says.
+func (s *session) create(mode, lookahead string) {
+	s.t.Helper()
+	s.exec("begin")
+	if mode == "partitioned" {
+		s.exec(`insert into absurd.queues (queue_name, queue_no, storage_mode, partition_lookahead) overriding system value
+			values ({q}, -nextval(pg_get_serial_sequence('absurd.queues', 'queue_no')), $1, $2::interval)`, mode, lookahead)
+	}
+	s.exec("select absurd.create_queue({q}, $1)", mode)
+	s.exec("commit")
+	s.findStorage()
+}
+
+// findStorage lets the statements of a session that name the engine's tables mean those of its queue.
+func (s *session) findStorage() {
+	s.t.Helper()
+	if schema := s.rows("select absurd.storage_schema(queue_no) from absurd.queues where queue_name = {q} and queue_no < 0"); len(schema) > 0 {
+		s.storage = schema[0]
+	}
 }
 
 // newSession connects with the clock frozen at start.
@@ -52,7 +78,9 @@ func newSession(t *testing.T, dsn, queue string) *session {
 // another opens a second session on the same queue.
 func (s *session) another() *session {
 	s.t.Helper()
-	return newSession(s.t, s.dsn, s.queue)
+	other := newSession(s.t, s.dsn, s.queue)
+	other.storage = s.storage
+	return other
 }
 
 // at freezes the clock some seconds after start.
@@ -68,6 +96,9 @@ func (s *session) try(sql string, args ...any) ([]string, error) {
 		sql = strings.ReplaceAll(sql, "{"+prefix+"}", "absurd."+pgx.Identifier{prefix + "_" + s.queue}.Sanitize())
 	}
 	sql = strings.ReplaceAll(sql, "{q}", "'"+strings.ReplaceAll(s.queue, "'", "''")+"'")
+	if s.storage != "" {
+		sql = ownTables.ReplaceAllString(sql, s.storage+".$1")
+	}
 	values := make([][]byte, len(args))
 	for i, arg := range args {
 		if arg != nil {

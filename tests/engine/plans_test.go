@@ -128,9 +128,19 @@ func TestHistoryCostsNothing(t *testing.T) {
 	history(t, w, sleeping, "suspend")
 	spawn(t, pool, slices.Repeat([]string{`{"priority": 100}`}, 1000)...) // a backlog, after what the rounds spawn
 
-	m.pages = map[string]int{}
-	m.round(w, 7)
-	for name, pages := range m.pages {
+	// Changes of other databases' schemas make a connection read its own catalog again now and then, which counts as well: so the
+	// cheapest of some rounds.
+	after := map[string]int{}
+	for n := range 4 {
+		m.pages = map[string]int{}
+		m.round(w, 7+n)
+		for name, pages := range m.pages {
+			if least, ok := after[name]; !ok || pages < least {
+				after[name] = pages
+			}
+		}
+	}
+	for name, pages := range after {
 		// A tree that is a level or two higher, and pages that hold other tasks' rows too.
 		if most := 3*before[name] + 60; pages > most {
 			t.Errorf("%s touches %d pages beside %d finished and %d sleeping tasks, and %d without them", name, pages, finished, sleeping, before[name])

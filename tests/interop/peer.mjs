@@ -46,7 +46,7 @@ app.registerTask({ name: "greet" }, async (params, ctx) => {
   return { text };
 });
 
-await app.createQueue("interop", { cleanupTtl: "3 days", cleanupLimit: 7 });
+await app.createQueue("interop", { storageMode: process.env.STORAGE_MODE, cleanupTtl: "3 days", cleanupLimit: 7 });
 const saw = { policy: await app.getQueuePolicy("interop"), queues: await app.listQueues() };
 const worker = await app.startWorker({ concurrency: 4, claimTimeout: 30, pollInterval: 0.02 });
 const result = async (task) => app.awaitTaskResult(task.taskID, { timeout: 60 });

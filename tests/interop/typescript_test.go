@@ -118,13 +118,22 @@ func TestMain(m *testing.M) { os.Exit(pgtest.Run(m)) }
 func TestTypeScriptClient(t *testing.T) {
 	t.Parallel()
 	dir := install(t)
+	for _, mode := range []string{"unpartitioned", "partitioned"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			typeScriptClient(t, dir, mode)
+		})
+	}
+}
+
+func typeScriptClient(t *testing.T, dir, mode string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	pool, _ := pgtest.Database(t)
 	client := workflow.NewClient(pool, workflow.ClientOptions{})
 	t.Cleanup(client.Close)
 	for _, queue := range []string{"gophers", "interop"} {
-		if err := client.CreateQueue(ctx, queue); err != nil {
+		if _, err := pool.Exec(ctx, "select absurd.create_queue($1, $2)", queue, mode); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -133,7 +142,7 @@ func TestTypeScriptClient(t *testing.T) {
 	config := pool.Config().ConnConfig
 	peer := exec.CommandContext(ctx, "node", "peer.mjs")
 	peer.Dir = dir
-	peer.Env = append(os.Environ(), "PGHOST="+config.Host, fmt.Sprintf("PGPORT=%d", config.Port), "PGUSER="+config.User, "PGPASSWORD="+config.Password,
+	peer.Env = append(os.Environ(), "STORAGE_MODE="+mode, "PGHOST="+config.Host, fmt.Sprintf("PGPORT=%d", config.Port), "PGUSER="+config.User, "PGPASSWORD="+config.Password,
 		"PGDATABASE="+config.Database)
 	var out, complaints bytes.Buffer
 	peer.Stdout, peer.Stderr = &out, &complaints
@@ -154,8 +163,8 @@ func TestTypeScriptClient(t *testing.T) {
 		t.Errorf("the peer greets with %q (%v)", got.Text, err)
 	}
 
-	const want = `{
-		"policy": {"queueName": "interop", "storageMode": "unpartitioned", "partitionLookahead": "28 days", "partitionLookback": "1 day",
+	want := `{
+		"policy": {"queueName": "interop", "storageMode": "` + mode + `", "partitionLookahead": "28 days", "partitionLookback": "1 day",
 			"cleanupTtl": "3 days", "cleanupLimit": 7, "detachMode": "none", "detachMinAge": "30 days"},
 		"queues": ["gophers", "interop"],
 		"key": {"first": true, "second": false, "same": true},

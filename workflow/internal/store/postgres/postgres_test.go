@@ -17,22 +17,28 @@ import (
 	"github.com/absurdgen/absurdgen/workflow/internal/store/storetest"
 )
 
-func TestPostgres(t *testing.T) { storetest.Run(t, newBeds(t)) }
+func TestPostgres(t *testing.T) { storetest.Run(t, newBeds(t, "unpartitioned")) }
+
+func TestPartitioned(t *testing.T) { storetest.Run(t, newBeds(t, "partitioned")) }
 
 // TestOneTruth runs random sequences of operations here and in memory, and compares every answer. ABSURD_SOAK=1 runs many more.
 func TestOneTruth(t *testing.T) {
-	postgres := newBeds(t)
+	postgres, partitioned := newBeds(t, "unpartitioned"), newBeds(t, "partitioned")
 	sequences := 40
 	if os.Getenv("ABSURD_SOAK") == "1" {
 		sequences = 3000
 	}
 	for seed := range uint64(sequences) {
 		storetest.Compare(t, seed, 60, postgres, storetest.Memory)
+		if seed%20 == 0 { // their queues take long to make
+			storetest.Compare(t, seed, 60, partitioned, storetest.Memory)
+		}
 	}
 }
 
-// newBeds returns what makes beds on a database of the test's own. Each has its own queue, and the clock of the engine is its.
-func newBeds(t *testing.T) storetest.Maker {
+// newBeds returns what makes beds on a database of the test's own. Each has its own queue, with the given storage mode, and the clock of
+// the engine is its.
+func newBeds(t *testing.T, mode string) storetest.Maker {
 	t.Helper()
 	server, err := embedded.Open(t.Context(), embedded.Options{})
 	if err != nil {
@@ -80,7 +86,11 @@ func newBeds(t *testing.T) storetest.Maker {
 		if _, err := pool.Exec(t.Context(), "select absurd.drop_queue($1)", fmt.Sprint("queue", queues-1)); err != nil {
 			t.Fatal(err)
 		}
-		if err := bed.Store.CreateQueue(t.Context(), bed.Queue); err != nil {
+		if mode == "partitioned" {
+			if err := db.New().CreateQueueWithStorage(t.Context(), pool, db.CreateQueueWithStorageParams{Queue: bed.Queue, StorageMode: mode}); err != nil {
+				t.Fatal(err)
+			}
+		} else if err := bed.Store.CreateQueue(t.Context(), bed.Queue); err != nil {
 			t.Fatal(err)
 		}
 		return bed
