@@ -126,9 +126,9 @@ func (e emitter) doc(h *handle) string {
 	case "event":
 		first = fmt.Sprintf("%s is the event %s, addressed by %s.", h.handle, h.durable, h.key)
 	case "inbox":
-		first = fmt.Sprintf("%s is the inbox %s, which every task has.", h.handle, h.durable)
+		first = fmt.Sprintf("%s is the inbox %s of the tasks on queue %s.", h.handle, h.durable, h.queue)
 	case "state":
-		first = fmt.Sprintf("%s is the state %s, which a task publishes.", h.handle, h.durable)
+		first = fmt.Sprintf("%s is the state %s of the tasks on queue %s.", h.handle, h.durable, h.queue)
 	}
 	lines := []string{"// " + first}
 	if text := strings.TrimRight(h.decl.doc, "\n"); text != "" {

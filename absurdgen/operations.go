@@ -196,7 +196,7 @@ func (o *operations) asksChanged(info *types.Info, cond ast.Expr) (id string, no
 	return "", false, false
 }
 
-// durable maps the runtime's functions and methods that leave a record to the kind of operation they are.
+// durable maps the runtime's functions and methods that leave a record, or are seen outside, to the kind of operation they are.
 var durable = map[string]string{
 	"Sleep": "sleep", "SleepUntil": "sleep", "Map": "map", "Go": "go", "All": "all", "Race": "race", "Changed": lock.Changed,
 	"Step.Do": "step", "StepIn.Do": "step", "StepOut.Do": "step", "StepOnly.Do": "step",
@@ -204,6 +204,7 @@ var durable = map[string]string{
 	"Flow.Do": "child", "FlowIn.Do": "child", "FlowOut.Do": "child", "FlowOnly.Do": "child",
 	"Flow.Go": "child", "FlowIn.Go": "child", "FlowOut.Go": "child", "FlowOnly.Go": "child",
 	"Event.Await": "await", "Event.Go": "await", "Inbox.Receive": "receive", "Inbox.Go": "receive", "Inline": "inline",
+	"State.Set": lock.Set,
 }
 
 func (o *operations) call(info *types.Info, call *ast.CallExpr) (ops []lock.Op) {

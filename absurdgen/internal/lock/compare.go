@@ -31,6 +31,9 @@ const (
 	Old     = "old"
 )
 
+// Set is the kind of an operation that publishes a state. It leaves no record, so replay does not mind where it stands.
+const Set = "set"
+
 // Compare lists what is different in next. Acceptances are left out.
 func Compare(old, next *File) []Change {
 	var all []Change
@@ -96,9 +99,9 @@ func (e *Entry) compare(next *Entry, same func(old, next string) bool) (all []Ch
 	case "type":
 		compareFields(e.Ops, next.Ops, same, add)
 	case "workflow":
-		compareOps(e.Ops, withoutNew(next.Ops), "", add)
+		compareOps(e.Ops, next.Ops, "", add)
 		if len(all) == 0 && !slices.EqualFunc(e.Ops, next.Ops, equal) {
-			add(Safe, "has a change that workflow.Changed guards")
+			add(Safe, "has a change that does not reach running tasks")
 		}
 	}
 	return all
@@ -131,18 +134,27 @@ func compareFields(old, next []Op, same func(old, next string) bool, add adder) 
 	}
 }
 
-// withoutNew is what an old task sees of a workflow: where workflow.Changed is asked, it is false.
-func withoutNew(ops []Op) (out []Op) {
-	for _, op := range ops {
-		if op.Kind == Changed {
+// replayed is what matters to a task that was started with old code: operations that leave records, and where workflow.Changed is
+// asked, it is false.
+func replayed(ops []Op) (out []Op) {
+	for i, op := range ops {
+		switch op.Kind {
+		case Set:
+			continue
+		case Changed:
 			for _, block := range op.Ops {
 				if block.Kind == Old {
-					out = append(out, withoutNew(block.Ops)...)
+					out = append(out, replayed(block.Ops)...)
 				}
 			}
 			continue
 		}
-		op.Ops = withoutNew(op.Ops)
+		within := replayed(op.Ops)
+		beforeElse := i+1 < len(ops) && ops[i+1].Kind == "else"
+		if len(op.Ops) > 0 && len(within) == 0 && !beforeElse && !slices.Contains([]string{"go", "all", "race", "map"}, op.Kind) {
+			continue // a block that held nothing else
+		}
+		op.Ops = within
 		out = append(out, op)
 	}
 	return out
@@ -150,7 +162,7 @@ func withoutNew(ops []Op) (out []Op) {
 
 // compareOps walks two sequences as replay would. path names the block they are in; it is empty for the workflow's body.
 func compareOps(old, next []Op, path string, add adder) {
-	old = withoutNew(old)
+	old, next = replayed(old), replayed(next)
 	where := ""
 	if path != "" {
 		where = " in " + path
