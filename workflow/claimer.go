@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/absurdgen/absurdgen/db"
 	"github.com/absurdgen/absurdgen/workflow/internal/replay"
 	"github.com/absurdgen/absurdgen/workflow/internal/store"
 )
@@ -63,6 +64,11 @@ func (c *claimer) run(ctx context.Context) {
 		c.release(room - got)
 		busy = got == room
 		if ctx.Err() != nil {
+			return
+		}
+		if errors.Is(err, db.ErrWorkerLost) {
+			c.log.Error("workflow: worker lost its lease; its runs go to other workers", "error", err)
+			c.session.lose()
 			return
 		}
 		if err != nil {

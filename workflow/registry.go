@@ -65,6 +65,20 @@ func (r *Registry) Add(bindings ...Binding) error {
 	return errors.Join(errs...)
 }
 
+// Replace puts bindings in the place of those with the same name, and adds those that have none. It is for tests, which put
+// fakes in the place of functions that an application's own Register has bound.
+func (r *Registry) Replace(bindings ...Binding) error {
+	for _, b := range bindings {
+		switch {
+		case b.step != nil:
+			delete(r.steps, b.step.name)
+		case b.flow != nil:
+			delete(r.flows, b.flow.name)
+		}
+	}
+	return r.Add(bindings...)
+}
+
 // queues returns the queues of the registered workflows, sorted.
 func (r *Registry) queues() []string {
 	var names []string

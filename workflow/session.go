@@ -80,13 +80,13 @@ func (s *session) keepLease(ctx context.Context) {
 	}
 }
 
-// sweepEvery is how often each worker looks for what was left behind by others.
-const sweepEvery = time.Second
+// sweepsPerLease says how often each worker looks for what was left behind by others: once a second with the default lease.
+const sweepsPerLease = 15
 
 // sweep takes up what dead workers have left, until ctx ends. Every worker does so; rows that another one sweeps are
 // skipped.
 func (s *session) sweep(ctx context.Context) {
-	for pause(ctx, jitter(sweepEvery)) {
+	for pause(ctx, jitter(s.lease/sweepsPerLease)) {
 		swept, err := s.workers.Sweep(ctx, sweepLimit)
 		if err != nil {
 			if ctx.Err() == nil {

@@ -61,6 +61,24 @@ func TestModuleGraph(t *testing.T) {
 	}
 }
 
+// TestTestKitStaysOut: what tests run on is linked by no program, and by no package that programs import.
+func TestTestKitStaysOut(t *testing.T) {
+	t.Parallel()
+	for _, pattern := range []string{"./workflow", "./workflow/codec", "./db", "./cmd/...", "./examples/...", "./absurdgen/..."} {
+		list := exec.Command("go", "list", "-deps", "-f", "{{.ImportPath}}", pattern)
+		list.Dir = root(t)
+		deps := strings.Fields(run(t, list))
+		if !slices.Contains(deps, "fmt") {
+			t.Fatalf("%s: not a list of dependencies: %v", pattern, deps)
+		}
+		for _, kit := range []string{"testing", module + "/workflow/workflowtest", module + "/workflow/internal/store/memory"} {
+			if slices.Contains(deps, kit) {
+				t.Errorf("%s depends on %s", pattern, kit)
+			}
+		}
+	}
+}
+
 // covers reports whether a allows dep. With a slash at its end it allows all below; without, itself and what is below, except that db
 // does not allow db/embedded, which is no part of a program in production.
 func covers(a, dep string) bool {

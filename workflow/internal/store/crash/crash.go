@@ -1,0 +1,134 @@
+// Package crash wraps a store so that its workers die at a chosen commit, as if their process had been killed: what they hold goes
+// back to its queue, and nothing that they do from then on is written or answered.
+//
+//	s := crash.Wrap(memory.New(time.Now))
+//	s.After(3, crash.Unwritten) // the third commit from now is not written
+package crash
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/absurdgen/absurdgen/workflow/internal/store"
+)
+
+// Store is a store whose workers can be killed. It is safe for concurrent use.
+type Store struct {
+	store.Store
+
+	mu      sync.Mutex
+	workers store.Workers
+	alive   []int64
+	left    int // commits up to the fatal one, with it; 0: none is fatal
+	how     How
+	crashes int
+}
+
+// How says what becomes of the commit at which the workers die.
+type How int
+
+// The ways to die: before the commit was written, or after it was, with its answer lost.
+const (
+	Unwritten How = iota
+	Unanswered
+)
+
+// Wrap returns a store whose workers live until After says otherwise.
+func Wrap(s store.Store) *Store { return &Store{Store: s} }
+
+// After has all workers die at the n-th commit from now. n less than 1 has nobody die.
+func (s *Store) After(n int, how How) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left, s.how = max(n, 0), how
+}
+
+// Crashes returns how often workers have died.
+func (s *Store) Crashes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.crashes
+}
+
+// Open is as the wrapped store's.
+func (s *Store) Open(ctx context.Context, queues int) (store.Workers, error) {
+	w, err := s.Store.Open(ctx, queues)
+	return &workers{w, s}, err
+}
+
+type workers struct {
+	store.Workers
+	s *Store
+}
+
+func (w *workers) Register(ctx context.Context, name string, lease time.Duration) (int64, error) {
+	id, err := w.Workers.Register(ctx, name, lease)
+	w.s.mu.Lock()
+	defer w.s.mu.Unlock()
+	if err == nil {
+		w.s.workers, w.s.alive = w.Workers, append(w.s.alive, id)
+	}
+	return id, err
+}
+
+func (w *workers) Join(ctx context.Context, worker int64, queue string, names []string) (store.Engine, error) {
+	e, err := w.Workers.Join(ctx, worker, queue, names)
+	return &engine{Engine: e, s: w.s, life: w.s.Crashes()}, err
+}
+
+// engine is one life of a worker on a queue.
+type engine struct {
+	store.Engine
+	s    *Store
+	life int // crashes before it
+}
+
+var errDead = errors.New("the worker is dead")
+
+func (e *engine) Commit(ctx context.Context, units []*store.Unit, resend bool) ([]store.Answer, error) {
+	fatal, how, err := e.count()
+	if err != nil {
+		return nil, err
+	}
+	if fatal && how == Unwritten {
+		return nil, e.s.kill(ctx)
+	}
+	answers, err := e.Engine.Commit(ctx, units, resend)
+	if fatal {
+		return nil, e.s.kill(ctx)
+	}
+	return answers, err
+}
+
+// count says whether this commit is the fatal one. From then on all are refused.
+func (e *engine) count() (fatal bool, how How, err error) {
+	e.s.mu.Lock()
+	defer e.s.mu.Unlock()
+	if e.life != e.s.crashes {
+		return false, 0, errDead
+	}
+	if e.s.left == 0 {
+		return false, 0, nil
+	}
+	e.s.left--
+	if e.s.left == 0 {
+		e.s.crashes++
+		return true, e.s.how, nil
+	}
+	return false, 0, nil
+}
+
+// kill takes from the workers what they hold, and the right to write, and returns what a dead worker hears.
+func (s *Store) kill(ctx context.Context) error {
+	s.mu.Lock()
+	dead := s.alive
+	s.alive = nil
+	s.mu.Unlock()
+	errs := []error{errDead}
+	for _, id := range dead {
+		errs = append(errs, s.workers.Retire(context.WithoutCancel(ctx), id))
+	}
+	return errors.Join(errs...)
+}
