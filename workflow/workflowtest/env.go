@@ -87,7 +87,7 @@ func (e *Env) Start() *workflow.Client {
 // CrashAfter kills the worker when it has made n more commits: what runs is dropped where it stands, steps that were under
 // way find their contexts cancelled, and another worker goes on from the records. At the beginning of a task's life each step is
 // a commit; steps that end together share one.
-func (e *Env) CrashAfter(n int) { e.store.After(n, crash.Unanswered) }
+func (e *Env) CrashAfter(n int) { e.store.Plan(crash.Point{Commits: n, How: crash.Unanswered}) }
 
 // Crashes returns how often the worker was killed.
 func (e *Env) Crashes() int { return e.store.Crashes() }

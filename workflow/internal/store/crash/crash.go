@@ -2,12 +2,13 @@
 // back to its queue, and nothing that they do from then on is written or answered.
 //
 //	s := crash.Wrap(memory.New(time.Now))
-//	s.After(3, crash.Unwritten) // the third commit from now is not written
+//	s.Plan(crash.Point{Commits: 3, How: crash.Unwritten}) // the third commit from now is not written
 package crash
 
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,35 +22,42 @@ type Store struct {
 	mu      sync.Mutex
 	workers store.Workers
 	alive   []int64
-	left    int // commits up to the fatal one, with it; 0: none is fatal
-	how     How
-	crashes int
+	plan    []Point
+	ends    []How // of the lives that are over
+}
+
+// Point is a commit at which the workers die.
+type Point struct {
+	Commits int // up to this one, with it, since the workers' life began
+	How     How
 }
 
 // How says what becomes of the commit at which the workers die.
 type How int
 
-// The ways to die: before the commit was written, or after it was, with its answer lost.
+// The ways to die: before the commit is written; after it was, with its answer lost; or not at all, but cut off from its runs as
+// a worker is that was not heard of for too long. Such a worker goes on, and the store has to refuse what it writes.
 const (
 	Unwritten How = iota
 	Unanswered
+	Ousted
 )
 
 // Wrap returns a store whose workers live until After says otherwise.
 func Wrap(s store.Store) *Store { return &Store{Store: s} }
 
-// After has all workers die at the n-th commit from now. n less than 1 has nobody die.
-func (s *Store) After(n int, how How) {
+// Plan has all workers die at the first point, those after them at the second, and so on. It replaces the plan before.
+func (s *Store) Plan(points ...Point) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.left, s.how = max(n, 0), how
+	s.plan = slices.Clone(points)
 }
 
 // Crashes returns how often workers have died.
 func (s *Store) Crashes() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.crashes
+	return len(s.ends)
 }
 
 // Open is as the wrapped store's.
@@ -92,32 +100,39 @@ func (e *engine) Commit(ctx context.Context, units []*store.Unit, resend bool) (
 	if err != nil {
 		return nil, err
 	}
-	if fatal && how == Unwritten {
-		return nil, e.s.kill(ctx)
+	if fatal && how != Unanswered {
+		if err := e.s.kill(ctx); how == Unwritten {
+			return nil, err
+		}
 	}
 	answers, err := e.Engine.Commit(ctx, units, resend)
-	if fatal {
+	if fatal && how == Unanswered {
 		return nil, e.s.kill(ctx)
 	}
 	return answers, err
 }
 
-// count says whether this commit is the fatal one. From then on all are refused.
+// count says whether this commit is the fatal one. From then on there are no answers, unless the worker was ousted only.
 func (e *engine) count() (fatal bool, how How, err error) {
 	e.s.mu.Lock()
 	defer e.s.mu.Unlock()
-	if e.life != e.s.crashes {
+	if e.life < len(e.s.ends) {
+		if e.s.ends[e.life] == Ousted {
+			return false, 0, nil
+		}
 		return false, 0, errDead
 	}
-	if e.s.left == 0 {
+	if len(e.s.plan) == 0 {
 		return false, 0, nil
 	}
-	e.s.left--
-	if e.s.left == 0 {
-		e.s.crashes++
-		return true, e.s.how, nil
+	next := &e.s.plan[0]
+	if next.Commits--; next.Commits > 0 {
+		return false, 0, nil
 	}
-	return false, 0, nil
+	how = next.How
+	e.s.plan = e.s.plan[1:]
+	e.s.ends = append(e.s.ends, how)
+	return true, how, nil
 }
 
 // kill takes from the workers what they hold, and the right to write, and returns what a dead worker hears.
