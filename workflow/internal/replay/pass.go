@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"maps"
 	"sync/atomic"
 	"time"
 )
@@ -90,6 +91,7 @@ func (p *Pass) Run() Status {
 				return Diverged
 			}
 			p.live = true
+			p.forgetServed()
 			continue // a body that asks whether it replays may go on differently in its logs only; nothing moved
 		case p.ended():
 			return Done
@@ -169,6 +171,13 @@ func (p *Pass) Wants() []*Op {
 	}
 	p.forgetDone()
 	return wants
+}
+
+// forgetServed drops the records that were asked for, when the frontier is passed: a pass may be parked for long, and nobody asks
+// twice.
+func (p *Pass) forgetServed() {
+	p.order = nil
+	maps.DeleteFunc(p.history, func(_ string, e *entry) bool { return e.asked })
 }
 
 // forgetDone drops finished operations that were looked at: what stays is bounded by what is open, not by the history.

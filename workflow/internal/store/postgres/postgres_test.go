@@ -36,9 +36,8 @@ func TestOneTruth(t *testing.T) {
 	}
 }
 
-// newBeds returns what makes beds on a database of the test's own. Each has its own queue, with the given storage mode, and the clock of
-// the engine is its.
-func newBeds(t *testing.T, mode string) storetest.Maker {
+// database returns the configuration of a pool on a database of the test's own, with nothing installed.
+func database(t *testing.T) *pgxpool.Config {
 	t.Helper()
 	server, err := embedded.Open(t.Context(), embedded.Options{})
 	if err != nil {
@@ -62,12 +61,12 @@ func newBeds(t *testing.T, mode string) storetest.Maker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var clock atomic.Pointer[storetest.Clock]
-	clock.Store(storetest.NewClock())
-	config.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
-		_, err := conn.Exec(ctx, "select set_config('absurd.fake_now', $1, false)", clock.Load().Now().Format(time.RFC3339Nano))
-		return err == nil, err
-	}
+	return config
+}
+
+// install opens a pool and installs the schema.
+func install(t *testing.T, config *pgxpool.Config) *pgxpool.Pool {
+	t.Helper()
 	pool, err := pgxpool.NewWithConfig(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
@@ -76,6 +75,21 @@ func newBeds(t *testing.T, mode string) storetest.Maker {
 	if err := db.Install(t.Context(), pool); err != nil {
 		t.Fatal(err)
 	}
+	return pool
+}
+
+// newBeds returns what makes beds on a database of the test's own. Each has its own queue, with the given storage mode, and the clock of
+// the engine is its.
+func newBeds(t *testing.T, mode string) storetest.Maker {
+	t.Helper()
+	config := database(t)
+	var clock atomic.Pointer[storetest.Clock]
+	clock.Store(storetest.NewClock())
+	config.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
+		_, err := conn.Exec(ctx, "select set_config('absurd.fake_now', $1, false)", clock.Load().Now().Format(time.RFC3339Nano))
+		return err == nil, err
+	}
+	pool := install(t, config)
 	queues := 0
 	return func(t testing.TB) storetest.Bed {
 		t.Helper()
