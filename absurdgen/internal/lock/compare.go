@@ -87,6 +87,8 @@ func (e *Entry) compare(next *Entry, same func(old, next string) bool) (all []Ch
 			add(Review, "has a key now, %s", after)
 		case (a.Key == "in" || a.Key == "out") && same(before, after):
 			add(Safe, "has %s=%s now, which looks as %s did", a.Key, after, before)
+		case a.Key == "in" && e.Kind == "state":
+			add(Review, "has in=%s now; it was %s", after, before) // no task reads it, but others may
 		case before == "":
 			add(Breaking, "has %s=%s now", a.Key, after)
 		case after == "":

@@ -93,6 +93,7 @@ func TestCompare(t *testing.T) {
 		{"moved to another package", "step s p\n", "step s q\n", ""},
 		{"inbox gone", "inbox i p in=x\n", "", "breaking: is gone"},
 		{"inbox retyped", "inbox i p in=x\n", "inbox i p in=y\n", "breaking: has in=y now; it was x"},
+		{"state retyped", "state s p in=x\n", "state s p in=y\n", "review: has in=y now; it was x"},
 		{"state gone", "state s p in=x\n", "", "review: is gone"},
 		{"type gone", "type t\n\ta string\n", "", "safe: is gone"},
 		{"type moved", "step s p in=[]a.T\ntype a.T\n\tid string\n\tnext *a.T\n\tof map[string]a.U\ntype a.U\n\tn int\n",
