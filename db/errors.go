@@ -17,6 +17,7 @@ var (
 	ErrWorkerLost    = errors.New("worker is unknown or its lease has expired")  // AB008
 	ErrNotUnique     = errors.New("a task with this unique key is open")         // AB009
 	ErrTaskEnded     = errors.New("task has ended")                              // AB010
+	ErrRunKept       = errors.New("workflow run cannot be updated")              // AB011
 )
 
 // Error is a refusal by one of the engine's functions. It wraps the sentinel of its code and the driver's error.
@@ -70,6 +71,8 @@ func sentinelOf(code string) error {
 		return ErrNotUnique
 	case "AB010":
 		return ErrTaskEnded
+	case "AB011":
+		return ErrRunKept
 	default:
 		return nil
 	}

@@ -30,6 +30,9 @@ type Querier interface {
 	CleanupEvents(ctx context.Context, db DBTX, arg CleanupEventsParams) (int32, error)
 	// CleanupTasks deletes at most MaxTasks tasks that ended more than TTLSeconds ago, oldest first, and returns their number.
 	CleanupTasks(ctx context.Context, db DBTX, arg CleanupTasksParams) (int32, error)
+	// CleanupWorkflowRuns deletes at most MaxRuns workflow runs that were made by hand, ended more than TTLSeconds ago and have no tasks left,
+	// and returns their number.
+	CleanupWorkflowRuns(ctx context.Context, db DBTX, arg CleanupWorkflowRunsParams) (int32, error)
 	// CommitPasses writes what passes of one worker have come to, any number of them, in one commit. Tasks, Tokens, Actions,
 	// Payloads and Due are parallel, one element a unit; the other groups of arrays name their unit (from 1). See the SQL
 	// function for actions and answers (ok, busy, lost, cancelled).
@@ -43,6 +46,9 @@ type Querier interface {
 	// CreateRoles makes those roles for users of the database that are missing, gives all of them their rights, and returns how many it
 	// made. Where the session may not make roles, the server sends a warning that says what an administrator has to do.
 	CreateRoles(ctx context.Context, db DBTX) (int32, error)
+	// CreateWorkflowRun makes a workflow run by hand and returns its id, under which tasks can be spawned (option workflow_run). A nil
+	// CreatedBy is the login, a nil Tenant the session's. ErrUnknownQueue, ErrInvalidName, ErrInvalidOption.
+	CreateWorkflowRun(ctx context.Context, db DBTX, arg CreateWorkflowRunParams) (pgtype.UUID, error)
 	// CurrentTime returns the engine's clock: the server's, or the one that a test has set.
 	CurrentTime(ctx context.Context, db DBTX) (time.Time, error)
 	// DisableCron removes the jobs of EnableCron.
@@ -91,6 +97,8 @@ type Querier interface {
 	// GetTaskResult returns the state of a task, with the result if it completed and the reason if it failed: one row, or none
 	// for an unknown task.
 	GetTaskResult(ctx context.Context, db DBTX, arg GetTaskResultParams) ([]TaskResult, error)
+	// GetWorkflowRun returns a workflow run: one row, or none for an unknown one. ErrUnknownQueue.
+	GetWorkflowRun(ctx context.Context, db DBTX, arg GetWorkflowRunParams) ([]WorkflowRun, error)
 	// JoinQueue lets a worker take tasks of a queue, and returns the number of each task name, made where there was none.
 	// ErrUnknownQueue, ErrInvalidName, ErrWorkerLost.
 	JoinQueue(ctx context.Context, db DBTX, arg JoinQueueParams) ([]NameNumber, error)
@@ -119,6 +127,9 @@ type Querier interface {
 	// ListWaits lists open waits by task: of one Task, of one Kind (event, child, message), for one Event, or all. Pages are those of
 	// ListTasks. ErrUnknownQueue, ErrInvalidOption.
 	ListWaits(ctx context.Context, db DBTX, arg ListWaitsParams) ([]ListedWait, error)
+	// ListWorkflowRuns lists the workflow runs of a queue, the newest first. Nil filters let everything pass; Tags are contained in the run's.
+	// Pages are those of ListTasks. ErrUnknownQueue, ErrInvalidOption.
+	ListWorkflowRuns(ctx context.Context, db DBTX, arg ListWorkflowRunsParams) ([]ListedWorkflowRun, error)
 	// LoadNamedRecords returns the records of pairs of task and name, as LoadRecords does.
 	LoadNamedRecords(ctx context.Context, db DBTX, arg LoadNamedRecordsParams) ([]Record, error)
 	// LoadRecords returns all records of tasks, by task and then in the order in which they were written.
@@ -191,6 +202,9 @@ type Querier interface {
 	UUIDv7Floor(ctx context.Context, db DBTX, ts time.Time) (pgtype.UUID, error)
 	// UUIDv7Timestamp returns the moment in a UUIDv7, in whole milliseconds; nil for ids of other versions.
 	UUIDv7Timestamp(ctx context.Context, db DBTX, id pgtype.UUID) (*time.Time, error)
+	// UpdateWorkflowRunStatus sets the status of a workflow run that was made by hand (pending, running, completed, failed or cancelled), and
+	// returns whether there is such a run. ErrUnknownQueue, ErrInvalidOption, ErrRunKept for one that the engine keeps or that has ended.
+	UpdateWorkflowRunStatus(ctx context.Context, db DBTX, arg UpdateWorkflowRunStatusParams) (bool, error)
 	// ValidateQueueName returns its argument, or an error when it is no name for a queue: one has 1 to 57 bytes.
 	ValidateQueueName(ctx context.Context, db DBTX, queue string) (string, error)
 	// WatchTask returns what GetOutcome does, and has the end of an open task notified on channel absurd, as 't:' and its id.

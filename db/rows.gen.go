@@ -156,6 +156,28 @@ type ListedWait struct {
 	Cursor    string
 }
 
+type ListedWorkflowRun struct {
+	RunID        pgtype.UUID
+	Queue        *string
+	WorkflowName *string
+	Version      *string
+	ShapeHash    *string
+	Status       *string
+	RootTask     pgtype.UUID
+	Input        json.RawMessage
+	Result       json.RawMessage
+	Error        json.RawMessage
+	CreatedBy    *string
+	Tags         json.RawMessage
+	CreatedAt    *time.Time
+	StartedAt    *time.Time
+	CompletedAt  *time.Time
+	TaskCount    *int64
+	Tenant       *string
+	ByHand       *bool
+	Cursor       string
+}
+
 type NameNumber struct {
 	TaskName string
 	NameNo   int32
@@ -281,4 +303,25 @@ type UserRole struct {
 	Kind     string
 	RoleName string
 	Made     bool
+}
+
+type WorkflowRun struct {
+	RunID        pgtype.UUID
+	Queue        string
+	WorkflowName string
+	Version      *string
+	ShapeHash    *string
+	Status       string
+	RootTask     pgtype.UUID
+	Input        json.RawMessage
+	Result       json.RawMessage
+	Error        json.RawMessage
+	CreatedBy    *string
+	Tags         json.RawMessage
+	CreatedAt    time.Time
+	StartedAt    *time.Time
+	CompletedAt  *time.Time
+	TaskCount    int64
+	Tenant       string
+	ByHand       bool
 }

@@ -71,6 +71,20 @@ create or replace function absurd.list_tenant_roles() returns setof tenant_role 
 create table user_role (kind text not null, role_name text not null, made boolean not null);
 create or replace function absurd.list_roles() returns setof user_role language sql as '';
 
+create table workflow_run (
+  run_id uuid not null, queue text not null, workflow_name text not null, version text, shape_hash text, status text not null, root_task uuid, input jsonb,
+  result jsonb, error jsonb, created_by text, tags jsonb, created_at timestamptz not null, started_at timestamptz, completed_at timestamptz,
+  task_count bigint not null, tenant text not null, by_hand boolean not null);
+create or replace function absurd.get_workflow_run(p_queue text, p_run_id uuid) returns setof workflow_run language sql as '';
+
+create table listed_workflow_run (
+  run_id uuid, queue text, workflow_name text, version text, shape_hash text, status text, root_task uuid, input jsonb,
+  result jsonb, error jsonb, created_by text, tags jsonb, created_at timestamptz, started_at timestamptz, completed_at timestamptz,
+  task_count bigint, tenant text, by_hand boolean, cursor text not null);
+create or replace function absurd.list_workflow_runs(p_queue text, p_statuses text[] default null, p_workflow_name text default null, p_tenant text default null,
+  p_tags jsonb default null, p_created_from timestamptz default null, p_created_to timestamptz default null,
+  p_limit integer default 100, p_after text default null, p_examine integer default 10000) returns setof listed_workflow_run language sql as '';
+
 -- The contract's functions.
 
 create table uuid_time (uuidv7_timestamp timestamptz);

@@ -273,6 +273,7 @@ begin
   delete from absurd.idempotency_keys where queue_no = v_queue_no;
   delete from absurd.worker_queues where queue_no = v_queue_no;
   delete from absurd.tenant_walks where queue_no = v_queue_no;
+  delete from absurd.runs_by_hand where queue_no = v_queue_no;
   delete from absurd.task_names where queue_no = v_queue_no;
   delete from absurd.queues where queue_no = v_queue_no;
 end

@@ -157,6 +157,7 @@ end
 $$;
 
 -- cleanup_all_queues cleans one queue, or all of them by name, one batch each, as their policies cleanup_ttl and cleanup_limit say.
+-- Workflow runs that were made by hand go with the tasks.
 create function absurd.cleanup_all_queues(p_queue_name text default null)
 returns table (queue_name text, tasks_deleted integer, events_deleted integer)
 language plpgsql
@@ -175,6 +176,7 @@ begin
     return query select v_queue.queue_name,
       absurd.cleanup_tasks(v_queue.queue_name, v_queue.ttl, v_queue.cleanup_limit),
       absurd.cleanup_events(v_queue.queue_name, v_queue.ttl, v_queue.cleanup_limit);
+    perform absurd.cleanup_workflow_runs(v_queue.queue_name, v_queue.ttl, v_queue.cleanup_limit);
   end loop;
 end
 $$;

@@ -48,6 +48,8 @@ begin
       when 'delay_ms' then absurd.number_problem(v_value, 0, 1e15, false)
       when 'fingerprint' then absurd.number_problem(v_value, -9223372036854775808, 9223372036854775807, true)
       when 'idempotency_key' then absurd.text_problem(v_value, 1, 1000)
+      when 'workflow_run' then case when not absurd.is_uuid(v_value) then 'must be the id of a workflow run' end
+      when 'created_by' then absurd.text_problem(v_value, 1, 200)
       when 'tenant' then coalesce(absurd.text_problem(v_value, 0, 200), case when v_text = '*' then 'must not be "*", which means all tenants' end)
       when 'start_at' then absurd.time_problem(v_value)
       when 'retry_strategy' then absurd.retry_problem(v_value)
@@ -84,6 +86,10 @@ begin
   return null;
 end
 $$;
+
+create function absurd.is_uuid(p_value jsonb) returns boolean
+language sql immutable
+as $$ select jsonb_typeof(p_value) = 'string' and p_value #>> '{}' ~ '^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$' $$;
 
 create function absurd.text_problem(p_value jsonb, p_least integer, p_most integer) returns text
 language sql immutable
@@ -282,6 +288,8 @@ $$;
 --   unique_key       1 to 1000 bytes: while a task of this name with the key is open, that one is answered, or, with unique:
 --                    "refuse" in place of "join", the call is refused with AB009
 --   messages         [{inbox, key, payload}], sent to the task that was made or found; AB010 when that has ended
+--   created_by       who starts it, up to 200 bytes
+--   workflow_run     id of a workflow run of the queue that was made by hand and has not ended: the task becomes one of its tasks
 --   tenant           label of up to 200 bytes, but not "*"; default: the session's (see session_tenant)
 --
 -- AB004 unknown queue, AB005 bad option, AB006 bad task name, AB007 key used with another input, 42501 a tenant that
@@ -386,6 +394,13 @@ begin
     perform from unnest(v_options) u(options) where jsonb_array_length(nullif(u.options -> 'messages', 'null')) > 0;
     if found then
       perform absurd.send_with_spawn(v_queue_no, coalesce(v_owners, v_ids), v_options, v_now);
+    end if;
+  end if;
+
+  if v_options is not null then
+    perform from unnest(v_options) u(options) where u.options ?| '{workflow_run,created_by}';
+    if found then
+      perform absurd.note_origins(v_queue_no, p_names, v_options, v_ids, v_owners);
     end if;
   end if;
 

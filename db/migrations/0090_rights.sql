@@ -31,6 +31,9 @@ as $$
     ('release_claims', 'w'), ('load_records', 'wov'), ('load_named_records', 'wov'), ('commit_passes', 'w'), ('record_step', 'w'), ('find_step', 'w'), ('next_due', 'w'), ('sweep', 'wo'),
     -- lists
     ('list_tasks', 'ov'), ('list_runs', 'ov'), ('list_checkpoints', 'ov'), ('list_waits', 'ov'), ('list_events', 'ov'), ('queue_statistics', 'ov'),
+    -- workflow runs
+    ('create_workflow_run', 'cwo'), ('update_workflow_run_status', 'cwo'), ('get_workflow_run', 'cwov'), ('list_workflow_runs', 'ov'),
+    ('cleanup_workflow_runs', 'o'),
     -- upkeep
     ('cleanup_tasks', 'o'), ('cleanup_events', 'o'), ('cleanup_all_queues', 'o'), ('ensure_partitions', 'o'), ('repair_partitions', 'o'),
     ('list_detach_candidates', 'o'), ('drop_detached_partition', 'o'), ('schedule_detach_jobs', 'o'), ('enable_cron', 'o'), ('disable_cron', 'o'),

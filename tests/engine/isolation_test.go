@@ -189,6 +189,7 @@ func (a *attack) settle(login *pgxpool.Pool, word string) {
 	spawn(nil)
 	exec(t, login, `select absurd.cancel_task('q', t.task_id) from absurd.t_q t where t.state = 'pending'`)
 	spawn(option(`{"delay_ms": 36000000}`))
+	exec(t, login, `select absurd.create_workflow_run('q', $1, to_jsonb($2::text))`, word, content)
 	for range 3 {
 		spawn(option(`{"cancellation": {"max_delay": 36000, "max_duration": 36000}, "headers": {"content": %q}}`, content))
 	}
