@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -10,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -55,8 +53,9 @@ func TestTenantsAreIsolated(t *testing.T) {
 				t.Errorf("only %d of %d calls succeeded", a.succeeded, calls)
 			}
 			// The same calls by one who may do everything change it: so the comparison can fail.
+			owner := hear(t, a.pool)
 			for a.victims() == before && a.called < 20*calls {
-				a.call(&attacker{conn: a.conn(a.pool), all: true})
+				a.call(&attacker{heard: owner, all: true})
 			}
 			if a.victims() == before {
 				t.Error("who may use all tenants changes nothing either")
@@ -82,9 +81,8 @@ type attack struct {
 }
 
 type attacker struct {
-	conn    *pgx.Conn
-	notices []string
-	all     bool // may use all tenants
+	*heard
+	all bool // may use all tenants
 }
 
 type function struct {
@@ -234,29 +232,12 @@ func difference(before, after string) string {
 	return b.String()
 }
 
-func (a *attack) conn(login *pgxpool.Pool) *pgx.Conn {
-	conn, err := pgx.ConnectConfig(a.t.Context(), login.Config().ConnConfig)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	a.t.Cleanup(func() { conn.Close(context.Background()) })
-	return conn
-}
-
 // newAttacker opens a session with functions, operators and tables of its own that say what they are given, in front of everything else.
 func (a *attack) newAttacker(login *pgxpool.Pool) *attacker {
 	user := login.Config().ConnConfig.User
 	exec(a.t, a.pool, `create schema `+user+` authorization `+user)
-	config := login.Config().ConnConfig.Copy()
-	x := &attacker{}
-	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { x.notices = append(x.notices, n.Message+n.Detail) }
-	conn, err := pgx.ConnectConfig(a.t.Context(), config)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	a.t.Cleanup(func() { conn.Close(context.Background()) })
-	x.conn = conn
-	exec(a.t, conn, `
+	x := &attacker{heard: hear(a.t, login)}
+	exec(a.t, x.conn, `
 		create temp table tasks as select 1 as x;
 		create function `+user+`.tell(anyelement) returns boolean language plpgsql cost 0.0001 as $$ begin raise notice '%', $1; return true; end $$;
 		grant execute on function `+user+`.tell to public; grant usage on schema `+user+` to public;

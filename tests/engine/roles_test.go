@@ -70,6 +70,28 @@ func newLogin(tb testing.TB, pool *pgxpool.Pool, name string, kinds string, tena
 	return users
 }
 
+// heard is a connection with what the server said on it.
+type heard struct {
+	conn    *pgx.Conn
+	notices []string
+}
+
+// hear opens a connection of the pool's login that keeps what the server says.
+func hear(tb testing.TB, login *pgxpool.Pool) *heard {
+	tb.Helper()
+	h := &heard{}
+	config := login.Config().ConnConfig.Copy()
+	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+		h.notices = append(h.notices, strings.TrimSpace(n.Message+"\n"+n.Detail+n.Hint))
+	}
+	var err error
+	if h.conn, err = pgx.ConnectConfig(tb.Context(), config); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { h.conn.Close(context.Background()) })
+	return h
+}
+
 // sqlState is the SQLSTATE of an error of the server; empty for none.
 func sqlState(err error) string {
 	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
