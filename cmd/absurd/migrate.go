@@ -75,6 +75,29 @@ func migrateUp(ctx context.Context, s std, dsn string) error {
 		return nil
 	}
 	fmt.Fprintf(s.out, "schema absurd was %s and is at version %d now\n", before.State, before.Latest)
+	return tellMissingRoles(ctx, s, conn)
+}
+
+// tellMissingRoles says which roles for users of the database were not made, as where the owner may not make roles.
+func tellMissingRoles(ctx context.Context, s std, conn *pgx.Conn) error {
+	roles, err := db.New().ListRoles(ctx, conn)
+	if err != nil {
+		return fmt.Errorf("look for roles: %w", err)
+	}
+	missing := 0
+	for _, role := range roles {
+		if role.Made {
+			continue
+		}
+		if missing == 0 {
+			fmt.Fprint(s.out, "\nThese roles were not made, because this login may not make roles. The owner works without them; for other users have an administrator run\n\n")
+		}
+		missing++
+		fmt.Fprintf(s.out, "  create role %s nologin;\n", pgx.Identifier{role.RoleName}.Sanitize())
+	}
+	if missing > 0 {
+		fmt.Fprint(s.out, "\nand then, as the owner, call create_roles() in schema absurd.\n")
+	}
 	return nil
 }
 

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 )
 
 func TestMigrate(t *testing.T) {
@@ -147,5 +151,34 @@ func TestMigrateUnfitSchema(t *testing.T) {
 			}
 			oneClearLine(t, errs, unfit.words...)
 		})
+	}
+}
+
+// An owner who may not make roles is told which are missing, and what to do.
+func TestMigrateTellsMissingRoles(t *testing.T) {
+	t.Parallel()
+	dsn := newDatabase(t)
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	database := conn.Config().Database
+	login := "owner_" + database
+	run := func(sql string) {
+		if _, err := conn.Exec(context.Background(), sql); err != nil {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+	run(`create role ` + login + ` login`)
+	run(`grant create on database ` + database + ` to ` + login)
+	t.Cleanup(func() {
+		run(`drop owned by ` + login + ` cascade`)
+		run(`drop role ` + login)
+		conn.Close(context.Background())
+	})
+	as := fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable", conn.Config().Host, conn.Config().Port, login, database)
+	out, errs, code := absurd(t, as, "migrate", "up")
+	if code != 0 || !strings.Contains(out, `create role "absurd_worker_`+database+`" nologin;`) || !strings.Contains(out, "call create_roles()") {
+		t.Errorf("exit code %d, %s:\n%s", code, errs, out)
 	}
 }

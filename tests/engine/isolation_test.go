@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/absurdgen/absurdgen/tests/internal/pgtest"
 )
 
 // theirs is the tenant that is attacked, and in all its names, which its attackers know. Its inputs and outcomes hold the secret.
@@ -31,6 +33,10 @@ func TestTenantsAreIsolated(t *testing.T) {
 		calls = 10_000
 	}
 	for name, newEngine := range map[string]func(testing.TB) *pgxpool.Pool{"owned by a superuser": newRoles, "behind row-level security": newOwned} {
+		calls := calls
+		if name != "owned by a superuser" {
+			calls /= 4 // each session plans the conditions of all policies anew
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := newAttack(t, newEngine(t))
@@ -39,13 +45,15 @@ func TestTenantsAreIsolated(t *testing.T) {
 				for range calls / 10 {
 					a.call(a.attackers[a.rand.IntN(len(a.attackers))])
 				}
-				a.read()
+				if round%9 == 0 {
+					a.read()
+				}
 				if after := a.victims(); after != before {
 					t.Fatalf("round %d changed what belongs to others:\n%s", round, difference(before, after))
 				}
 			}
 			for _, f := range a.functions {
-				if f.tried == 0 && f.succeeded == 0 {
+				if f.tried == 0 {
 					t.Errorf("%s was never called", f.name)
 				}
 			}
@@ -95,13 +103,15 @@ func newAttack(t *testing.T, pool *pgxpool.Pool) *attack {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	a := &attack{t: t, pool: pool, rand: rand.New(rand.NewPCG(seed, seed))}
-	victim := newLogin(t, pool, "victim", allKinds, theirs)
-	attacker := newLogin(t, pool, "attacker", allKinds, "acme")
-	second := newLogin(t, pool, "second", allKinds, "acme", "other")
-	nameless := newLogin(t, pool, "nameless", allKinds)
+	victim := pgtest.Login(t, pool, "victim", allKinds, theirs)
+	attacker := pgtest.Login(t, pool, "attacker", allKinds, "acme")
+	second := pgtest.Login(t, pool, "second", allKinds, "acme", "other")
+	nameless := pgtest.Login(t, pool, "nameless", allKinds)
 	a.settle(attacker, "acme")
 	a.settle(nameless, "nameless")
 	a.settle(victim, theirs)
+	// Nothing of theirs becomes due while the test lasts: moving that is housekeeping, which anybody does.
+	exec(t, pool, `update absurd.workers set lease_expires_at = lease_expires_at + interval '1 day'`)
 	for _, login := range []*pgxpool.Pool{attacker, second, nameless} {
 		a.attackers = append(a.attackers, a.newAttacker(login))
 	}
@@ -273,7 +283,11 @@ func (a *attack) forgery(x *attacker) string {
 
 // call calls a random function with random arguments, now and then in a session that pretends to be another one.
 func (a *attack) call(x *attacker) {
-	f := a.functions[a.rand.IntN(len(a.functions))]
+	if a.called%len(a.functions) == 0 {
+		a.rand.Shuffle(len(a.functions), func(i, j int) { a.functions[i], a.functions[j] = a.functions[j], a.functions[i] })
+	}
+	f := a.functions[a.called%len(a.functions)]
+	a.called++
 	length := a.rand.IntN(3) // of all arrays
 	arguments := make([]string, len(f.types))
 	for i, typ := range f.types {
@@ -293,7 +307,6 @@ func (a *attack) call(x *attacker) {
 		_, _ = x.conn.Exec(a.t.Context(), text)
 	}
 	sql := fmt.Sprintf("select (x)::text from absurd.%s(%s) x", f.name, strings.Join(arguments, ", "))
-	a.called++
 	f.tried++
 	rows, err := x.conn.Query(a.t.Context(), sql, pgx.QueryExecModeSimpleProtocol)
 	var answers []string

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/absurdgen/absurdgen/db"
+	"github.com/absurdgen/absurdgen/tests/internal/pgtest"
 )
 
 // newRoles is newEngine in a database that has roles of its own for its users: a copy would have those of the original.
@@ -29,7 +30,7 @@ func newRoles(tb testing.TB) *pgxpool.Pool {
 func newOwned(tb testing.TB) *pgxpool.Pool {
 	tb.Helper()
 	pool := newDatabase(tb)
-	owner := newLogin(tb, pool, "owner", "")
+	owner := pgtest.Login(tb, pool, "owner", "")
 	exec(tb, pool, `do $$ begin execute format('grant create on database %I to %I', current_database(), '`+owner.Config().ConnConfig.User+`'); end $$`)
 	if err := db.Install(tb.Context(), owner); err != nil {
 		tb.Fatal(err)
@@ -40,34 +41,6 @@ func newOwned(tb testing.TB) *pgxpool.Pool {
 	exec(tb, pool, `do $$ declare r record; begin for r in select * from absurd.list_roles() loop execute format('create role %I nologin', r.role_name); end loop; end $$`)
 	exec(tb, owner, `select absurd.create_roles(); select absurd.create_queue('q')`)
 	return pool
-}
-
-// newLogin makes a login role of the given kinds, in a database of newRoles, that may use the given tenants, and returns a pool of it.
-// Both end with the test.
-func newLogin(tb testing.TB, pool *pgxpool.Pool, name string, kinds string, tenants ...string) *pgxpool.Pool {
-	tb.Helper()
-	login := name + "_" + pool.Config().ConnConfig.Database
-	exec(tb, pool, `create role `+login+` login`)
-	tb.Cleanup(func() {
-		if _, err := pool.Exec(context.Background(), `drop owned by `+login+` cascade; drop role `+login, pgx.QueryExecModeSimpleProtocol); err != nil {
-			tb.Error(err)
-		}
-	})
-	for kind := range strings.FieldsSeq(kinds) {
-		exec(tb, pool, `do $$ begin execute format('grant %I to `+login+`', absurd.role_name('`+kind+`')); end $$`)
-	}
-	for _, tenant := range tenants {
-		exec(tb, pool, `select absurd.allow_tenant($1, $2)`, login, tenant)
-	}
-	config := pool.Config()
-	config.MaxConns = 4
-	config.ConnConfig.User = login
-	users, err := pgxpool.NewWithConfig(context.WithoutCancel(tb.Context()), config)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(users.Close)
-	return users
 }
 
 // heard is a connection with what the server said on it.
@@ -104,7 +77,7 @@ func sqlState(err error) string {
 func TestProducerCanSpawnAndNothingMore(t *testing.T) {
 	t.Parallel()
 	pool := newRoles(t)
-	producer := newLogin(t, pool, "producer", "producer", "acme")
+	producer := pgtest.Login(t, pool, "producer", "producer", "acme")
 	spawned := one[string](t, producer, `select task_id::text from absurd.spawn_tasks('q', '{t}', '{"1"}', null)`)
 	one[string](t, producer, `select task_id::text from absurd.spawn_task('q', 't', '1')`)
 	if got := column[string](t, pool, `select tenant from absurd.tasks`); len(got) != 2 || got[0] != "acme" || got[1] != "acme" {

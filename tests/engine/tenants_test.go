@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/absurdgen/absurdgen/db"
+	"github.com/absurdgen/absurdgen/tests/internal/pgtest"
 )
 
 // What docs/tenants.md tells the reader to run works, and has the effect that it promises.
@@ -79,9 +80,9 @@ func TestTenantsManual(t *testing.T) {
 func TestTenantsShareAQueue(t *testing.T) {
 	t.Parallel()
 	pool := newRoles(t)
-	acme := newLogin(t, pool, "acme", "client worker viewer", "acme")
-	bolt := newLogin(t, pool, "bolt", "client worker viewer", "bolt")
-	plain := newLogin(t, pool, "plain", "client worker viewer")
+	acme := pgtest.Login(t, pool, "acme", "client worker viewer", "acme")
+	bolt := pgtest.Login(t, pool, "bolt", "client worker viewer", "bolt")
+	plain := pgtest.Login(t, pool, "plain", "client worker viewer")
 	for range 3 {
 		exec(t, bolt, `select absurd.spawn_tasks('q', array_fill('t'::text, array[400]), array_fill('1'::jsonb, array[400]), null)`)
 	}
@@ -138,8 +139,8 @@ func TestTenantsShareAQueue(t *testing.T) {
 func TestFakeClockIsForTesters(t *testing.T) {
 	t.Parallel()
 	pool := newRoles(t)
-	tester := newLogin(t, pool, "tester", "tester client")
-	client := newLogin(t, pool, "client", "client worker operator viewer", "*")
+	tester := pgtest.Login(t, pool, "tester", "tester client")
+	client := pgtest.Login(t, pool, "client", "client worker operator viewer", "*")
 	const moved = `select absurd.current_time() = '2030-01-01T00:00:00Z'`
 	for name, login := range map[string]*pgxpool.Pool{"owner": pool, "tester": tester, "client": client} {
 		conn, err := login.Acquire(t.Context())
@@ -164,7 +165,7 @@ func TestFakeClockIsForTesters(t *testing.T) {
 func TestInstallSaysWhichRolesAreMissing(t *testing.T) {
 	t.Parallel()
 	pool := newDatabase(t)
-	owner := newLogin(t, pool, "owner", "")
+	owner := pgtest.Login(t, pool, "owner", "")
 	exec(t, pool, `do $$ begin execute format('grant create on database %I to %I', current_database(), '`+owner.Config().ConnConfig.User+`'); end $$`)
 	said := hear(t, owner)
 	if err := db.Install(t.Context(), said.conn); err != nil {
@@ -182,7 +183,7 @@ func TestInstallSaysWhichRolesAreMissing(t *testing.T) {
 func TestRolesOfTwoDatabases(t *testing.T) {
 	t.Parallel()
 	one, two := newRoles(t), newRoles(t)
-	worker := newLogin(t, one, "worker", "worker")
+	worker := pgtest.Login(t, one, "worker", "worker")
 	config := two.Config().ConnConfig.Copy()
 	config.User = worker.Config().ConnConfig.User
 	conn, err := pgx.ConnectConfig(t.Context(), config)

@@ -39,15 +39,22 @@ func newRig(t *testing.T) *rig {
 
 func rigOn(t *testing.T, pool *pgxpool.Pool, dsn string, o workflow.ClientOptions) *rig {
 	t.Helper()
+	r := guestRig(t, pool, dsn, o)
+	if err := r.client.CreateQueue(r.ctx, workflow.DefaultQueue); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// guestRig is a rig whose login may not make queues.
+func guestRig(t *testing.T, pool *pgxpool.Pool, dsn string, o workflow.ClientOptions) *rig {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	o.Logger = log
 	r := &rig{T: t, pool: pool, dsn: dsn, client: workflow.NewClient(pool, o), log: log, ctx: ctx}
 	t.Cleanup(r.client.Close)
-	if err := r.client.CreateQueue(ctx, workflow.DefaultQueue); err != nil {
-		t.Fatal(err)
-	}
 	return r
 }
 
