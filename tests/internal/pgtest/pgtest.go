@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,22 @@ var shared struct {
 // settings fit many small databases with many connections, and let a deadlock be found soon.
 func settings() map[string]string {
 	return map[string]string{"max_connections": "300", "shared_buffers": "128MB", "deadlock_timeout": "200ms"}
+}
+
+// version is the major version of PostgreSQL that ABSURD_TEST_POSTGRES asks for, such as 17; 0 takes what there is.
+func version() (int, error) {
+	wanted := os.Getenv("ABSURD_TEST_POSTGRES")
+	if wanted == "" {
+		return 0, nil
+	}
+	number, err := strconv.Atoi(wanted)
+	if err != nil {
+		return 0, fmt.Errorf("ABSURD_TEST_POSTGRES=%s is no major version of PostgreSQL, such as 17", wanted)
+	}
+	if os.Getenv("DATABASE_URL") != "" {
+		return 0, errors.New("ABSURD_TEST_POSTGRES and DATABASE_URL exclude each other")
+	}
+	return number, nil
 }
 
 // Run runs the tests of a binary, then removes what Database has made. It returns the exit code.
@@ -61,7 +78,11 @@ func Empty(tb testing.TB) (*pgxpool.Pool, string) {
 // Private returns an installed database on a private server of the test's own, which the test may harm. It ends with the test.
 func Private(tb testing.TB) (*pgxpool.Pool, string) {
 	tb.Helper()
-	server, err := embedded.Start(tb.Context(), embedded.Options{Settings: settings()})
+	major, err := version()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	server, err := embedded.Start(tb.Context(), embedded.Options{Version: major, Settings: settings()})
 	if missing, ok := errors.AsType[*embedded.NotFoundError](err); ok && os.Getenv("DATABASE_URL") != "" {
 		tb.Skipf("this test needs a server of its own beside that of DATABASE_URL: %v", missing)
 	}
@@ -103,7 +124,11 @@ func database(tb testing.TB, from string) (*pgxpool.Pool, string) {
 }
 
 func start(ctx context.Context) (err error) {
-	if shared.server, err = embedded.Open(ctx, embedded.Options{Settings: settings()}); err != nil {
+	major, err := version()
+	if err != nil {
+		return err
+	}
+	if shared.server, err = embedded.Open(ctx, embedded.Options{Version: major, Settings: settings()}); err != nil {
 		return err
 	}
 	shared.dsn = shared.server.DSN()
