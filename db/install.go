@@ -170,7 +170,8 @@ begin
   perform pg_advisory_xact_lock(%d);
   if to_regclass('absurd.migrations') is not null then
     select coalesce(max(version), 0) into v_version from absurd.migrations;
-  elsif exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where n.nspname = 'absurd') then
+  elsif exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where n.nspname = 'absurd')
+     or exists (select from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace where n.nspname = 'absurd') then
     raise exception 'schema absurd exists and was not made by this project';
   end if;
   if v_version <> %d then
