@@ -1,9 +1,11 @@
 package postgres_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -39,7 +41,11 @@ func TestOneTruth(t *testing.T) {
 // database returns the configuration of a pool on a database of the test's own, with nothing installed.
 func database(t *testing.T) *pgxpool.Config {
 	t.Helper()
-	server, err := embedded.Open(t.Context(), embedded.Options{})
+	version, err := strconv.Atoi(cmp.Or(os.Getenv("ABSURD_TEST_POSTGRES"), "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := embedded.Open(t.Context(), embedded.Options{Version: version})
 	if err != nil {
 		t.Fatal(err)
 	}
