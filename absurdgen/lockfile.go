@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/absurdgen/absurdgen/absurdgen/internal/diag"
+	"github.com/absurdgen/absurdgen/absurdgen/internal/directive"
 	"github.com/absurdgen/absurdgen/absurdgen/internal/lock"
 	"github.com/absurdgen/absurdgen/absurdgen/internal/payload"
 	"golang.org/x/tools/go/types/typeutil"
@@ -196,6 +197,9 @@ func (m module) shape(units []*unit, ops *operations) *lock.File {
 			attr("queue", h.queue)
 			if h.isTx() {
 				attr("tx", "yes")
+			}
+			if h.refusesUnknown() {
+				attr("unknown", string(directive.RefuseUnknown))
 			}
 			for key, t := range map[string]types.Type{"in": h.in, "out": h.out} {
 				if t != nil {

@@ -79,6 +79,10 @@ func (e *Entry) compare(next *Entry, same func(old, next string) bool) (all []Ch
 		keys[a.Key] = true
 		switch before, after := e.Attr(a.Key), next.Attr(a.Key); {
 		case before == after:
+		case a.Key == "unknown" && after == "":
+			add(Safe, "ignores unknown fields now")
+		case a.Key == "unknown":
+			add(Review, "refuses unknown fields now, and stored payloads may have some")
 		case a.Key == "tx" && after == "":
 			add(Review, "has no transaction of its own any more")
 		case a.Key == "tx":

@@ -85,6 +85,8 @@ func TestCompare(t *testing.T) {
 		{"input", "workflow w p in=a\n", "workflow w p\n", "breaking: has no in any more; it was a"},
 		{"key added", "step s p\n", "step s p key=ID\n", "review: has a key now, ID"},
 		{"key changed", "step s p key=ID\n", "step s p key=SKU\n", "breaking: has key=SKU now; it was ID"},
+		{"unknown refused", "step s p\n", "step s p unknown=refuse\n", "review: refuses unknown fields now, and stored payloads may have some"},
+		{"unknown ignored", "step s p unknown=refuse\n", "step s p\n", "safe: ignores unknown fields now"},
 		{"tx added", "step s p\n", "step s p tx=yes\n", "safe: has a transaction of its own now"},
 		{"tx gone", "step s p tx=yes\n", "step s p\n", "review: has no transaction of its own any more"},
 		{"output added", "step s p\n", "step s p out=x\n", "breaking: has out=x now"},
