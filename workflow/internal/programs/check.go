@@ -92,6 +92,12 @@ func (b *Bench) task(ctx context.Context, h *handles, client *workflow.Client, p
 			return "", err
 		}
 	}
+	for i := range p.receives() {
+		if err := h.inbox.Send(ctx, client, task.ID, fmt.Sprint("message ", i)); err != nil {
+			return "", err
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
 	out, err := task.Result(ctx)
 	if failed, ok := errors.AsType[*workflow.TaskError](err); ok {
 		return fmt.Sprintf("%s: %s", failed.Type, failed.Message), nil

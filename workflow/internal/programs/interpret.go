@@ -14,6 +14,7 @@ import (
 type handles struct {
 	flow  workflow.Flow[Program, string]
 	event workflow.Event[string]
+	inbox workflow.Inbox[string]
 
 	step, flaky, slow, hopeless, keyed, item workflow.Step[string, string]
 
@@ -35,6 +36,7 @@ func newHandles(queue string, begin func(workflow.StepInfo)) *handles {
 		begin:    begin,
 		flow:     workflow.NewFlow[Program, string]("program", workflow.Queue(queue), workflow.Attempts(2), short),
 		event:    workflow.NewEvent("event", func(key string) string { return key }, workflow.Queue(queue)),
+		inbox:    workflow.NewInbox[string]("inbox", workflow.Queue(queue)),
 		step:     step("step", short),
 		flaky:    step("flaky", short),
 		slow:     step("slow", workflow.Backoff(longBackoff, longBackoff)),
@@ -104,6 +106,8 @@ func (h *handles) do(ctx workflow.Context, n Node, place string) (string, error)
 		return "", workflow.SleepUntil(ctx, workflow.Now(ctx).Add(-time.Second))
 	case "event":
 		return told(h.event.Await(ctx, fmt.Sprint(n.N%events), 0))
+	case "receive":
+		return told(h.inbox.Receive(ctx, 0))
 	case "never":
 		_, err := h.event.Await(ctx, never, 10*time.Millisecond)
 		return fmt.Sprint(errors.Is(err, workflow.ErrTimeout)), nil

@@ -36,6 +36,11 @@ var (
 func Random(seed uint64) Case {
 	r := rand.New(rand.NewPCG(seed, 1))
 	c := Case{Seed: seed, Program: program(r, 2+r.IntN(6), 2), Parked: r.IntN(2) == 0}
+	for i := range c.Program { // in one branch only: who gets which message in several of them is a matter of timing
+		if r.IntN(6) == 0 {
+			c.Program[i] = Node{Op: "receive"}
+		}
+	}
 	if r.IntN(8) == 0 {
 		c.Program = append(c.Program, Node{Op: []string{"fail", "panic"}[r.IntN(2)]})
 	}
@@ -58,6 +63,16 @@ func program(r *rand.Rand, size, depth int) Program {
 		p = append(p, n)
 	}
 	return p
+}
+
+// receives returns how many messages the program takes.
+func (p Program) receives() (n int) {
+	for _, node := range p {
+		if node.Op == "receive" {
+			n++
+		}
+	}
+	return n
 }
 
 // String writes the case as one would read it.
