@@ -59,6 +59,8 @@ func addTrace(ctx context.Context, headers map[string]string, middleware clientM
 }
 
 // traceHeaders returns those of a task's headers that its children get.
+//
+//nolint:unused // children take them
 func traceHeaders(headers []byte) map[string]string {
 	all := decodeHeaders(headers)
 	if all[TraceParent] == "" {

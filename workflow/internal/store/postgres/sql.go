@@ -27,7 +27,7 @@ func (t sqlTx) Exec(ctx context.Context, query string, args ...any) (pgconn.Comm
 }
 
 func (t sqlTx) Query(ctx context.Context, query string, args ...any) (pgx.Rows, error) {
-	rows, err := t.tx.QueryContext(ctx, query, texts(args)...)
+	rows, err := t.tx.QueryContext(ctx, query, texts(args)...) //nolint:rowserrcheck // whoever gets the rows asks sqlRows.Err
 	if err != nil {
 		return nil, sqlError(err)
 	}
