@@ -72,18 +72,20 @@ func (q *Queries) EmitEvent(ctx context.Context, db DBTX, arg EmitEventParams) e
 
 const emitEvents = `-- name: EmitEvents :many
 select ord, first from absurd.emit_events(p_queue => $1, p_names => $2::text[], p_payloads => $3::jsonb[],
-       p_tenant => $4::text)
+       p_tenant => $4::text, p_patience_ms => $5::integer)
 `
 
 type EmitEventsParams struct {
-	Queue    string
-	Names    []string
-	Payloads []json.RawMessage
-	Tenant   *string
+	Queue      string
+	Names      []string
+	Payloads   []json.RawMessage
+	Tenant     *string
+	PatienceMs *int32
 }
 
 // EmitEvents emits events and wakes the tasks that wait for them. Rows come by position (Ord counts from 1); First is
-// false where the name had a payload already, which stays. A nil payload is JSON null; a nil Tenant is the session's.
+// false where the name had a payload already, which stays. A nil payload is JSON null; a nil Tenant is the session's. With
+// PatienceMs no lock is waited for longer than that (55P03).
 // ErrUnknownQueue, ErrInvalidName.
 func (q *Queries) EmitEvents(ctx context.Context, db DBTX, arg EmitEventsParams) ([]EmittedEvent, error) {
 	rows, err := db.Query(ctx, emitEvents,
@@ -91,6 +93,7 @@ func (q *Queries) EmitEvents(ctx context.Context, db DBTX, arg EmitEventsParams)
 		arg.Names,
 		arg.Payloads,
 		arg.Tenant,
+		arg.PatienceMs,
 	)
 	if err != nil {
 		return nil, err

@@ -63,7 +63,8 @@ type Querier interface {
 	// EmitEvent emits one event as the other Absurd clients do.
 	EmitEvent(ctx context.Context, db DBTX, arg EmitEventParams) error
 	// EmitEvents emits events and wakes the tasks that wait for them. Rows come by position (Ord counts from 1); First is
-	// false where the name had a payload already, which stays. A nil payload is JSON null; a nil Tenant is the session's.
+	// false where the name had a payload already, which stays. A nil payload is JSON null; a nil Tenant is the session's. With
+	// PatienceMs no lock is waited for longer than that (55P03).
 	// ErrUnknownQueue, ErrInvalidName.
 	EmitEvents(ctx context.Context, db DBTX, arg EmitEventsParams) ([]EmittedEvent, error)
 	// EnableCron schedules the upkeep of a queue, or of all (nil), with pg_cron.

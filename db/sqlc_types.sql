@@ -39,7 +39,7 @@ create or replace function absurd.commit_passes(
   p_note_units integer[] default null, p_attributes jsonb[] default null, p_published jsonb[] default null) returns setof answer language sql as '';
 
 create table emitted_event (ord integer not null, first boolean not null);
-create or replace function absurd.emit_events(p_queue text, p_names text[], p_payloads jsonb[], p_tenant text default null) returns setof emitted_event language sql as '';
+create or replace function absurd.emit_events(p_queue text, p_names text[], p_payloads jsonb[], p_tenant text default null, p_patience_ms integer default null) returns setof emitted_event language sql as '';
 
 create table sent_message (ord integer not null, answer text not null);
 create or replace function absurd.send_messages(p_queue text, p_tasks uuid[], p_inboxes text[], p_keys text[], p_payloads jsonb[]) returns setof sent_message language sql as '';

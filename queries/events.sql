@@ -1,9 +1,10 @@
 -- name: EmitEvents :many
 -- EmitEvents emits events and wakes the tasks that wait for them. Rows come by position (Ord counts from 1); First is
--- false where the name had a payload already, which stays. A nil payload is JSON null; a nil Tenant is the session's.
+-- false where the name had a payload already, which stays. A nil payload is JSON null; a nil Tenant is the session's. With
+-- PatienceMs no lock is waited for longer than that (55P03).
 -- ErrUnknownQueue, ErrInvalidName.
 select ord, first from absurd.emit_events(p_queue => @queue, p_names => @names::text[], p_payloads => @payloads::jsonb[],
-       p_tenant => sqlc.narg(tenant)::text);
+       p_tenant => sqlc.narg(tenant)::text, p_patience_ms => sqlc.narg(patience_ms)::integer);
 
 -- name: EmitEvent :exec
 -- EmitEvent emits one event as the other Absurd clients do.

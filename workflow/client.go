@@ -47,7 +47,7 @@ type Client struct {
 	close    context.CancelFunc
 
 	mu     sync.Mutex
-	groups map[string]*spawnGroup // by queue
+	groups map[string]*queueGroups
 }
 
 // NewClient returns a client on the given pool. The pool stays the caller's; close the client before it.
@@ -69,7 +69,7 @@ func NewClientOn(s store.Store, o ClientOptions) *Client {
 	if o.NoListen {
 		listen = nil
 	}
-	return &Client{store: s, options: o, listener: newListener(ctx, listen, o.Logger), close: cancel, groups: make(map[string]*spawnGroup)}
+	return &Client{store: s, options: o, listener: newListener(ctx, listen, o.Logger), close: cancel, groups: make(map[string]*queueGroups)}
 }
 
 // Close ends the client's own connection.
@@ -117,7 +117,7 @@ type Emitter interface {
 
 func (c *Client) spawn(ctx context.Context, queue string, tasks []store.Spawn) ([]store.Spawned, *Client, error) {
 	if len(tasks) == 1 && !tasks[0].Options.Alone() {
-		spawned, err := c.group(queue).do(ctx, tasks[0])
+		spawned, err := c.group(queue).spawns.do(ctx, tasks[0])
 		return []store.Spawned{spawned}, c, err
 	}
 	spawned, err := c.spawnAll(ctx, queue, tasks)
@@ -129,28 +129,46 @@ func (c *Client) spawnAll(ctx context.Context, queue string, tasks []store.Spawn
 		spawned, err = c.store.Spawn(ctx, queue, tasks)
 		return err
 	})
+	if err == nil {
+		c.listener.spawned(queue)
+	}
 	return spawned, err
 }
 
-// group returns what groups the spawns on a queue.
-func (c *Client) group(queue string) *spawnGroup {
+// queueGroups are the groups of the calls to one queue.
+type queueGroups struct {
+	spawns group[store.Spawn, store.Spawned] // those that wait for nobody
+	emits  group[store.Event, struct{}]
+}
+
+// group returns what groups the calls to a queue.
+func (c *Client) group(queue string) *queueGroups {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	g := c.groups[queue]
 	if g == nil {
-		g = &spawnGroup{spawn: func(tasks []store.Spawn) ([]store.Spawned, error) {
-			// Not the context of one caller: the others' tasks do not depend on it.
-			ctx, cancel := context.WithTimeout(context.Background(), spawnLimit)
-			defer cancel()
+		g = new(queueGroups)
+		g.spawns.size = func(s store.Spawn) int { return len(s.Params) }
+		g.spawns.send = func(ctx context.Context, tasks []store.Spawn, _ bool) ([]store.Spawned, error) {
 			return c.spawnAll(ctx, queue, tasks)
-		}}
+		}
+		g.emits.size = func(e store.Event) int { return len(e.Payload) }
+		g.emits.send = func(ctx context.Context, events []store.Event, patient bool) ([]struct{}, error) {
+			patience := emitPatience
+			if patient {
+				patience = 0
+			}
+			err := again(ctx, func() error { return c.store.Emit(ctx, queue, events, patience) })
+			return make([]struct{}, len(events)), err
+		}
 		c.groups[queue] = g
 	}
 	return g
 }
 
-// spawnLimit is how long a call may take that several callers share. Each of them waits no longer than its own context says.
-const spawnLimit = time.Minute
+// emitPatience is how long emits that share a call wait for the lock of another transaction, such as one that has emitted the
+// same event and is not committed yet.
+const emitPatience = 20 * time.Millisecond
 
 func (c *Client) middleware() clientMiddleware { return c.options.Middleware }
 
@@ -184,7 +202,8 @@ func (c *Client) send(ctx context.Context, queue string, m store.Message) (sent 
 }
 
 func (c *Client) emit(ctx context.Context, queue, name string, payload []byte) error {
-	return emitError(name, queue, again(ctx, func() error { return c.store.Emit(ctx, queue, name, payload) }))
+	_, err := c.group(queue).emits.do(ctx, store.Event{Name: name, Payload: payload})
+	return emitError(name, queue, err)
 }
 
 // again calls f until it does not end in a deadlock or a serialization failure, in which nothing was written. In a transaction

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/absurdgen/absurdgen/workflow/internal/store"
@@ -15,6 +16,8 @@ type listener struct {
 	listen listenFunc // nil: nothing is ever heard
 	log    *slog.Logger
 	ctx    context.Context // ends when the client is closed
+
+	watched atomic.Int64 // subscriptions to ends of tasks
 
 	mu       sync.Mutex
 	started  bool
@@ -36,7 +39,22 @@ func (l *listener) queue(name string) (wake <-chan struct{}, leave func()) {
 
 // task returns a channel that gets a value when the watched task has ended.
 func (l *listener) task(id TaskID) (wake <-chan struct{}, leave func()) {
-	return l.subscribe(store.EndedNotice(id.String()))
+	l.watched.Add(1)
+	wake, unsubscribe := l.subscribe(store.EndedNotice(id.String()))
+	return wake, func() {
+		unsubscribe()
+		l.watched.Add(-1)
+	}
+}
+
+// spawned tells the process's own workers of work, sooner than a notification could.
+func (l *listener) spawned(queue string) { l.wake(store.ReadyNotice(queue)) }
+
+// ended tells those of the process who wait for the task's end, sooner than a notification could.
+func (l *listener) ended(id TaskID) {
+	if l.watched.Load() > 0 {
+		l.wake(store.EndedNotice(id.String()))
+	}
 }
 
 func (l *listener) subscribe(notice string) (<-chan struct{}, func()) {

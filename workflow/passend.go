@@ -213,6 +213,9 @@ func (p *pass) interrupted() {
 func (p *pass) ended(end PassEnd) {
 	p.over, p.endedAs = true, end
 	p.tellEnded(end)
+	if end == PassCompleted || end == PassFailed {
+		p.session.ended(p.claimed.Task)
+	}
 	if hook := p.session.hooks.PassEnded; hook != nil {
 		hook(PassInfo{
 			Task: p.claimed.Task, Workflow: p.claimed.Name, Attempt: p.claimed.Attempt, End: end,

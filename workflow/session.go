@@ -15,6 +15,7 @@ type session struct {
 	registry   *Registry
 	hooks      Hooks
 	middleware []WorkerMiddleware
+	ended      func(TaskID) // tells those who wait in this process
 	log        *slog.Logger
 	clock      *engineClock
 

@@ -52,10 +52,14 @@ func (f Flow[In, Out]) spawnMany(ctx context.Context, with Spawner, inputs []In,
 	case spawned == nil:
 		return nil, fmt.Errorf("workflow: %s was not spawned: a middleware did not call next", f.spec.name)
 	}
+	now := time.Now()
 	tasks := make([]Task[Out], len(spawned))
 	for i, s := range spawned {
 		tasks[i] = f.task(client, s.ID)
 		tasks[i].Created = s.Created
+		if s.Created {
+			tasks[i].spawned = now
+		}
 	}
 	return tasks, nil
 }

@@ -15,10 +15,15 @@ type Task[Out any] struct {
 	ID      TaskID
 	Created bool // false when Spawn found a task with the same idempotency key
 
-	queue  string
-	out    payload[Out]
-	client *Client
+	queue   string
+	out     payload[Out]
+	client  *Client
+	spawned time.Time // by this client; zero: it was there before, or was found by its key
 }
+
+// settle is how long a task that was just spawned here is left alone. It is mostly being claimed, and to mark it as watched is
+// a commit, in the way of the claim; and a worker of this process tells by itself when it has ended.
+const settle = 3 * time.Millisecond
 
 // Result waits until the task ends and returns its result. It returns a [*TaskError] when the task failed, [ErrCancelled]
 // when it was cancelled, [ErrNotFound] when it does not exist, and the context's error when that ends first. It waits out
@@ -30,7 +35,18 @@ func (t Task[Out]) Result(ctx context.Context) (Out, error) {
 	}
 	ended, leave := t.client.listener.task(t.ID)
 	defer leave()
-	for {
+	for wait := time.Until(t.spawned.Add(settle)); ; wait = jitter(t.client.poll()) {
+		if wait > 0 {
+			poll := time.NewTimer(wait)
+			select {
+			case <-ended:
+			case <-poll.C:
+			case <-ctx.Done():
+			case <-t.client.listener.ctx.Done():
+				return zero, errors.New("workflow: the client was closed")
+			}
+			poll.Stop()
+		}
 		o, err := t.client.store.Watch(ctx, t.queue, t.ID)
 		switch {
 		case err != nil && ctx.Err() != nil:
@@ -48,15 +64,6 @@ func (t Task[Out]) Result(ctx context.Context) (Out, error) {
 		case o.State == store.Cancelled:
 			return zero, fmt.Errorf("%w: %s", ErrCancelled, t.ID)
 		}
-		poll := time.NewTimer(jitter(t.client.poll()))
-		select {
-		case <-ended:
-		case <-poll.C:
-		case <-ctx.Done():
-		case <-t.client.listener.ctx.Done():
-			return zero, errors.New("workflow: the client was closed")
-		}
-		poll.Stop()
 	}
 }
 

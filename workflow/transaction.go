@@ -59,5 +59,5 @@ func (t Transaction) send(ctx context.Context, queue string, m store.Message) (s
 }
 
 func (t Transaction) emit(ctx context.Context, queue, name string, payload []byte) error {
-	return emitError(name, queue, t.producer.Emit(ctx, queue, name, payload))
+	return emitError(name, queue, t.producer.Emit(ctx, queue, []store.Event{{Name: name, Payload: payload}}, 0))
 }

@@ -165,7 +165,7 @@ func (w *Worker) session(ctx context.Context, workers store.Workers) (lost bool,
 		return false, err
 	}
 	s := &session{
-		registry: w.registry, hooks: o.Hooks, middleware: o.Middleware, log: o.Logger.With("worker", id), clock: new(engineClock),
+		registry: w.registry, hooks: o.Hooks, middleware: o.Middleware, ended: w.client.listener.ended, log: o.Logger.With("worker", id), clock: new(engineClock),
 		id: id, lease: o.Lease, workers: workers,
 		passSlots: make(chan struct{}, o.Passes),
 		stepSlots: make(chan struct{}, o.Steps),

@@ -384,9 +384,11 @@ $$;
 -- emit_events emits events, one for each element of its parallel arrays, and answers by position whether this
 -- call was the first to emit the name: the first payload stays. A null payload is JSON null. Every task that
 -- waits gets the payload recorded; those that sleep become pending. A null p_tenant is the session's (see
--- session_tenant). AB004 unknown queue, AB006 blank or long name, 42501 a tenant that this session may not use. For locks see emit_to_waiters: the transaction holds them to its end, and nobody waits for it but other
--- emits of the same names.
-create function absurd.emit_events(p_queue text, p_names text[], p_payloads jsonb[], p_tenant text default null) returns table (ord integer, first boolean)
+-- session_tenant). AB004 unknown queue, AB006 blank or long name, 42501 a tenant that this session may not use. For
+-- locks see emit_to_waiters: the transaction holds them to its end, and nobody waits for it but other emits of the
+-- same names. With p_patience_ms no lock is waited for longer than that (55P03), from then on in this transaction.
+create function absurd.emit_events(p_queue text, p_names text[], p_payloads jsonb[], p_tenant text default null, p_patience_ms integer default null)
+returns table (ord integer, first boolean)
 language plpgsql
 as $$
 #variable_conflict use_column
@@ -405,6 +407,9 @@ begin
         using errcode = 'AB006';
     end if;
   end loop;
+  if p_patience_ms > 0 then
+    perform set_config('lock_timeout', p_patience_ms::text, true);
+  end if;
   v_first := absurd.emit_to_waiters(v_queue_no, v_tenant, p_names, p_payloads, absurd.current_time());
   return query
     select u.ord::integer,

@@ -2,6 +2,7 @@ package workflowtest
 
 import (
 	"context"
+	"time"
 
 	"github.com/absurdgen/absurdgen/workflow/internal/store"
 )
@@ -16,11 +17,11 @@ func (m queueMaker) Spawn(ctx context.Context, queue string, tasks []store.Spawn
 	return m.Store.Spawn(ctx, queue, tasks)
 }
 
-func (m queueMaker) Emit(ctx context.Context, queue, name string, payload []byte) error {
+func (m queueMaker) Emit(ctx context.Context, queue string, events []store.Event, patience time.Duration) error {
 	if err := m.CreateQueue(ctx, queue); err != nil {
 		return err
 	}
-	return m.Store.Emit(ctx, queue, name, payload)
+	return m.Store.Emit(ctx, queue, events, patience)
 }
 
 func (m queueMaker) Open(ctx context.Context, queues int) (store.Workers, error) {

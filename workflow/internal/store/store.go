@@ -15,11 +15,18 @@ type Producer interface {
 	// Spawn makes tasks, all of them or none, and answers in their order.
 	Spawn(ctx context.Context, queue string, tasks []Spawn) ([]Spawned, error)
 
-	// Emit makes an event known. The first emit of a name stays.
-	Emit(ctx context.Context, queue, name string, payload []byte) error
+	// Emit makes events known, all of them or none. The first emit of a name stays. Where it would wait longer than patience for
+	// another transaction it is refused with 55P03; 0: it waits.
+	Emit(ctx context.Context, queue string, events []Event, patience time.Duration) error
 
 	// Send sends messages, all in one transaction, and answers in their order.
 	Send(ctx context.Context, queue string, messages []Message) ([]Sent, error)
+}
+
+// Event is one emit of an event.
+type Event struct {
+	Name    string
+	Payload []byte // nil: null
 }
 
 // Store is what the runtime asks of the engine. It is safe for concurrent use.

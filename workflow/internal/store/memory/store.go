@@ -245,33 +245,44 @@ func (s *Store) newID(now time.Time) store.ID {
 	return id
 }
 
-// Emit makes an event known and wakes the tasks that wait for it.
-func (s *Store) Emit(_ context.Context, queue, name string, payload []byte) error {
+// Emit makes events known and wakes the tasks that wait for them. It never waits.
+func (s *Store) Emit(_ context.Context, queue string, events []store.Event, _ time.Duration) error {
 	now, leave := s.enter()
 	defer leave()
 	q, err := s.queue(queue)
 	if err != nil {
 		return err
 	}
-	if err := checkName("event", name); err != nil {
-		return err
+	for _, e := range events {
+		if err := checkName("event", e.Name); err != nil {
+			return err
+		}
+		if err := checkJSON(e.Payload); err != nil {
+			return err
+		}
 	}
-	if err := checkJSON(payload); err != nil {
-		return err
-	}
-	if _, known := q.events[name]; known {
-		return nil
-	}
-	payload = orNull(payload)
-	q.events[name] = payload
 	woken := false
+	for _, e := range events {
+		if _, known := q.events[e.Name]; !known {
+			q.events[e.Name] = orNull(e.Payload)
+			woken = q.tell(e.Name, now) || woken
+		}
+	}
+	if woken {
+		s.notifyReady(q)
+	}
+	return nil
+}
+
+// tell gives the event to the tasks that wait for it, and reports whether one of them woke.
+func (q *queue) tell(event string, now time.Time) (woken bool) {
 	for _, t := range q.open {
 		met := false
 		t.waits = slices.DeleteFunc(t.waits, func(w store.Wait) bool {
-			if w.Kind != replay.Event || w.Event != name {
+			if w.Kind != replay.Event || w.Event != event {
 				return false
 			}
-			t.write(outcome(w, replay.Value, now, payload))
+			t.write(outcome(w, replay.Value, now, q.events[event]))
 			met = true
 			return true
 		})
@@ -280,10 +291,7 @@ func (s *Store) Emit(_ context.Context, queue, name string, payload []byte) erro
 			woken = true
 		}
 	}
-	if woken {
-		s.notifyReady(q)
-	}
-	return nil
+	return woken
 }
 
 // outcome is the record of how a wait ended.

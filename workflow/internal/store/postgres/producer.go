@@ -114,9 +114,14 @@ func (p producer) Send(ctx context.Context, queue string, messages []store.Messa
 	return sent, nil
 }
 
-func (p producer) Emit(ctx context.Context, queue, name string, payload []byte) error {
-	_, err := db.New().EmitEvents(ctx, p.conn, db.EmitEventsParams{
-		Queue: queue, Names: []string{name}, Payloads: []json.RawMessage{payload},
-	})
+func (p producer) Emit(ctx context.Context, queue string, events []store.Event, patience time.Duration) error {
+	arg := db.EmitEventsParams{Queue: queue, Names: make([]string, len(events)), Payloads: make([]json.RawMessage, len(events))}
+	for i, e := range events {
+		arg.Names[i], arg.Payloads[i] = e.Name, e.Payload
+	}
+	if ms := int32(patience.Milliseconds()); ms > 0 {
+		arg.PatienceMs = &ms
+	}
+	_, err := db.New().EmitEvents(ctx, p.conn, arg)
 	return db.Err(err)
 }

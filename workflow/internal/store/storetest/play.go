@@ -93,7 +93,7 @@ func (p *player) do(o op) string {
 	case "spawn":
 		return p.spawn(o)
 	case "emit":
-		return answer(p.Store.Emit(p.ctx, p.Queue, eventName(o.n[0]), payload(o.n[1])), "ok")
+		return answer(p.Store.Emit(p.ctx, p.Queue, []store.Event{{Name: eventName(o.n[0]), Payload: payload(o.n[1])}}, 0), "ok")
 	case "send":
 		return p.send(o)
 	case "watch", "terminate", "retry":

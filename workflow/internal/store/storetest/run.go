@@ -161,14 +161,14 @@ func retries(s *suite) {
 func events(s *suite) {
 	c := s.started(store.SpawnOptions{})
 	s.emit("early")
-	s.must(s.Store.Emit(s.ctx, s.Queue, "early", []byte(`2`)))
-	u := store.Unit{Action: store.Suspend, Waits: []store.Wait{wait("w1", "early", time.Time{}), wait("w2", "late", time.Time{})}}
+	s.must(s.Store.Emit(s.ctx, s.Queue, []store.Event{{Name: "early", Payload: []byte(`2`)}, {Name: "beside"}, {Name: "beside", Payload: []byte(`2`)}}, time.Second))
+	u := store.Unit{Action: store.Suspend, Waits: []store.Wait{wait("w1", "early", time.Time{}), wait("w2", "late", time.Time{}), wait("w3", "beside", time.Time{})}}
 	equal(s, "suspend", s.commit(s.engine, c, u), store.OK)
 	equal(s, "an event that was there", s.state(c.Task).State, store.Pending)
 	c = s.claim(s.engine, 1)[0]
 	s.emit("late")
-	equal(s, "records of a running task", s.records(c.Task), []string{"v w1", "v w2"})
-	u = store.Unit{Action: store.Suspend, Waits: []store.Wait{wait("w3", "last", time.Time{})}}
+	equal(s, "records of a running task", s.records(c.Task), []string{"v w1", "v w3", "v w2"})
+	u = store.Unit{Action: store.Suspend, Waits: []store.Wait{wait("w4", "last", time.Time{})}}
 	equal(s, "suspend", s.commit(s.engine, c, u), store.OK)
 	equal(s, "state", s.state(c.Task).State, store.Sleeping)
 	equal(s, "claimed", len(s.claim(s.engine, 1)), 0)
@@ -177,8 +177,8 @@ func events(s *suite) {
 	records := make(map[store.ID][]replay.Record)
 	s.must(s.engine.Load(s.ctx, []store.ID{c.Task}, records))
 	equal(s, "payload", string(records[c.Task][0].State), "1")
-	s.refused(s.Store.Emit(s.ctx, s.Queue, " ", nil), "AB006")
-	s.refused(s.Store.Emit(s.ctx, "nowhere", "x", nil), "AB004")
+	s.refused(s.Store.Emit(s.ctx, s.Queue, []store.Event{{Name: "good"}, {Name: " "}}, 0), "AB006")
+	s.refused(s.Store.Emit(s.ctx, "nowhere", []store.Event{{Name: "x"}}, 0), "AB004")
 }
 
 func timeouts(s *suite) {

@@ -105,7 +105,7 @@ func (s *suite) commit(e store.Engine, c store.Claimed, u store.Unit) store.Answ
 
 func (s *suite) emit(name string) {
 	s.Helper()
-	s.must(s.Store.Emit(s.ctx, s.Queue, name, []byte(`1`)))
+	s.must(s.Store.Emit(s.ctx, s.Queue, []store.Event{{Name: name, Payload: []byte(`1`)}}, 0))
 }
 
 func (s *suite) state(id store.ID) *store.Outcome {

@@ -1,0 +1,119 @@
+package workflow
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// group has calls that come side by side share a statement and a commit. A lone call goes at once; what comes while
+// groupFlights batches are on their way goes together with the next. One caller's request does not fail or hold up another's:
+// when a batch is refused, each request of it is sent alone, beside the batches and with the patience that it may need.
+type group[In, Out any] struct {
+	// send carries out a batch. Unless it is patient it must be refused where it would have to wait for other transactions.
+	send func(ctx context.Context, batch []In, patient bool) ([]Out, error)
+	size func(In) int // in bytes
+
+	mu      sync.Mutex
+	flights int
+	waiting []*grouped[In, Out]
+}
+
+// groupFlights is how many batches may be on their way: while one waits for the disk, the next is carried out.
+const groupFlights = 2
+
+// maxGroup and maxGroupBytes bound a batch.
+const (
+	maxGroup      = 256
+	maxGroupBytes = 4 << 20
+)
+
+// flightLimit is how long a batch may take. Each of its callers waits no longer than its own context says.
+const flightLimit = time.Minute
+
+type grouped[In, Out any] struct {
+	ctx  context.Context
+	in   In
+	out  Out
+	err  error
+	done chan struct{}
+}
+
+// do sends the request and returns once its answer is there. When ctx ends first, it may have been carried out or not, as with
+// any statement whose answer nobody waited for.
+func (g *group[In, Out]) do(ctx context.Context, in In) (out Out, err error) {
+	if err := ctx.Err(); err != nil {
+		return out, err
+	}
+	r := &grouped[In, Out]{ctx: ctx, in: in, done: make(chan struct{})}
+	g.mu.Lock()
+	g.waiting = append(g.waiting, r)
+	if g.flights < groupFlights {
+		g.flights++
+		go g.fly()
+	}
+	g.mu.Unlock()
+	select {
+	case <-r.done:
+		return r.out, r.err
+	case <-ctx.Done():
+		return out, ctx.Err()
+	}
+}
+
+// fly sends what waits until nothing does.
+func (g *group[In, Out]) fly() {
+	for {
+		batch := g.next()
+		if batch == nil {
+			return
+		}
+		// Not the context of one caller: the others do not depend on it.
+		ctx, cancel := context.WithTimeout(context.Background(), flightLimit)
+		err := g.carry(ctx, batch, false)
+		cancel()
+		if err == nil {
+			continue
+		}
+		for _, r := range batch {
+			go func() { _ = g.carry(r.ctx, []*grouped[In, Out]{r}, true) }() // who is patient gets every error
+		}
+	}
+}
+
+func (g *group[In, Out]) next() []*grouped[In, Out] {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n, size := 0, 0
+	for n < min(len(g.waiting), maxGroup) && size < maxGroupBytes {
+		size += g.size(g.waiting[n].in)
+		n++
+	}
+	if n == 0 {
+		g.waiting = nil
+		g.flights--
+		return nil
+	}
+	batch := g.waiting[:n:n]
+	g.waiting = g.waiting[n:]
+	return batch
+}
+
+// carry sends the batch and answers every request in it, unless it returns an error: the batch was refused.
+func (g *group[In, Out]) carry(ctx context.Context, batch []*grouped[In, Out], patient bool) error {
+	requests := make([]In, len(batch))
+	for i, r := range batch {
+		requests[i] = r.in
+	}
+	outs, err := g.send(ctx, requests, patient)
+	if err != nil && !patient && refusal(err) {
+		return err
+	}
+	for i, r := range batch {
+		if r.err = err; err == nil {
+			r.out = outs[i]
+		}
+		close(r.done)
+	}
+	return nil
+}
