@@ -18,7 +18,19 @@ type figures struct {
 
 // figures returns the medians; ok is false where nothing was measured.
 func (b *benchmark) figures(row, system string) (f figures, ok bool) {
-	outcomes := slices.DeleteFunc(slices.Clone(b.results[row][system]), func(o outcome) bool { return o.Unavailable != "" })
+	return medians(b.results[row][system])
+}
+
+// figuresOf returns what was measured in one repetition.
+func (b *benchmark) figuresOf(row, system string, rep int) (f figures, ok bool) {
+	if all := b.results[row][system]; rep < len(all) {
+		return medians(all[rep : rep+1])
+	}
+	return f, false
+}
+
+func medians(outcomes []outcome) (f figures, ok bool) {
+	outcomes = slices.DeleteFunc(slices.Clone(outcomes), func(o outcome) bool { return o.Unavailable != "" })
 	if len(outcomes) == 0 {
 		return f, false
 	}

@@ -18,6 +18,11 @@ const _ = workflow.ABI2OrRunGoGenerate
 // echo does nothing.
 var Echo = workflow.NewStep[Payload, Payload]("bench.echo").Codecs(codecPayload, codecPayload)
 
+// Mute runs [mute] as a durable step.
+//
+// mute does nothing and has nothing to say.
+var Mute = workflow.NewStepOnly("bench.mute")
+
 // SignalEvent is the event bench.signal, addressed by Name.
 //
 // Signal wakes one task.
@@ -28,10 +33,20 @@ var SignalEvent = workflow.NewEvent("bench.signal", func(e Signal) string { retu
 // one has one step.
 var One = workflow.NewFlow[Payload, Payload]("bench.one", workflow.Shape("ca77ca30e6e5b86c")).Codecs(codecPayload, codecPayload)
 
+// OneMute is the workflow [oneMute].
+//
+// oneMute has one step without an outcome.
+var OneMute = workflow.NewFlow[Payload, Payload]("bench.onemute", workflow.Shape("98952b07f1a2404c")).Codecs(codecPayload, codecPayload)
+
 // Ten is the workflow [ten].
 //
 // ten has ten steps.
 var Ten = workflow.NewFlow[Payload, Payload]("bench.ten", workflow.Shape("dce4999aef8668e0")).Codecs(codecPayload, codecPayload)
+
+// TenMute is the workflow [tenMute].
+//
+// tenMute has ten of them.
+var TenMute = workflow.NewFlow[Payload, Payload]("bench.tenmute", workflow.Shape("834b6b63c4d235b1")).Codecs(codecPayload, codecPayload)
 
 // Turns is the workflow [turns].
 //
@@ -47,8 +62,11 @@ var Wait = workflow.NewFlow[Payload, Payload]("bench.wait", workflow.Shape("6f29
 func Register(r *workflow.Registry) error {
 	return r.Add(
 		Echo.Bind(echo),
+		Mute.Bind(mute),
 		One.Bind(one),
+		OneMute.Bind(oneMute),
 		Ten.Bind(ten),
+		TenMute.Bind(tenMute),
 		Turns.Bind(turns),
 		Wait.Bind(wait),
 	)
@@ -57,14 +75,18 @@ func Register(r *workflow.Registry) error {
 // Fakes stands in for this package's steps in tests. A step whose fake is nil fails when it is called.
 type Fakes struct {
 	Echo func(context.Context, Payload) (Payload, error)
+	Mute func(context.Context) error
 }
 
 // Register binds this package's workflows, and the fakes in place of its steps, to r.
 func (f Fakes) Register(r *workflow.Registry) error {
 	return r.Add(
 		Echo.Bind(f.Echo),
+		Mute.Bind(f.Mute),
 		One.Bind(one),
+		OneMute.Bind(oneMute),
 		Ten.Bind(ten),
+		TenMute.Bind(tenMute),
 		Turns.Bind(turns),
 		Wait.Bind(wait),
 	)

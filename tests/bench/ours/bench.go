@@ -19,8 +19,10 @@ func Works() map[string]trial.Work {
 	return map[string]trial.Work{
 		"absurdgen/W1 one by one": spawnOneByOne,
 		"absurdgen/W1 bulk":       spawnInBulk,
-		"absurdgen/W2 one step":   drainOne,
-		"absurdgen/W3 ten steps":  drainTen,
+		"absurdgen/W2 one step":   draining(One, 1),
+		"absurdgen/W2 no outcome": draining(OneMute, 1),
+		"absurdgen/W3 ten steps":  draining(Ten, 10),
+		"absurdgen/W3 no outcome": draining(TenMute, 10),
 		"absurdgen/W4 idle":       idleLatency,
 		"absurdgen/W5 events":     events,
 		"absurdgen/W6 history":    drainBesideHistory,

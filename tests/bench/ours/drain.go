@@ -10,20 +10,15 @@ import (
 	"github.com/absurdgen/absurdgen/workflow"
 )
 
-func drainOne(ctx context.Context, s trial.Spec) (trial.Ready, error) {
-	b, err := filled(ctx, s, One)
-	if err != nil {
-		return trial.Ready{}, err
+// draining drains tasks of a flow with the given number of steps.
+func draining(f workflow.Flow[Payload, Payload], steps int) trial.Work {
+	return func(ctx context.Context, s trial.Spec) (trial.Ready, error) {
+		b, err := filled(ctx, s, f)
+		if err != nil {
+			return trial.Ready{}, err
+		}
+		return b.drain(s, steps*s.Tasks), nil
 	}
-	return b.drain(s, s.Tasks), nil
-}
-
-func drainTen(ctx context.Context, s trial.Spec) (trial.Ready, error) {
-	b, err := filled(ctx, s, Ten)
-	if err != nil {
-		return trial.Ready{}, err
-	}
-	return b.drain(s, 10*s.Tasks), nil
 }
 
 // filled returns a bench with tasks that wait for a worker.

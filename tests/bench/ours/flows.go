@@ -48,6 +48,28 @@ func ten(ctx workflow.Context, p Payload) (Payload, error) {
 	return p, nil
 }
 
+// mute does nothing and has nothing to say.
+//
+//absurd:step name=bench.mute
+func mute(context.Context) error { return nil }
+
+// oneMute has one step without an outcome.
+//
+//absurd:workflow name=bench.onemute
+func oneMute(ctx workflow.Context, p Payload) (Payload, error) { return p, Mute.Do(ctx) }
+
+// tenMute has ten of them.
+//
+//absurd:workflow name=bench.tenmute
+func tenMute(ctx workflow.Context, p Payload) (Payload, error) {
+	for range 10 {
+		if err := Mute.Do(ctx); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
 // wait waits for the event with the payload's id.
 //
 //absurd:workflow name=bench.wait

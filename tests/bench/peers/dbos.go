@@ -18,6 +18,12 @@ func dbosWorks() map[string]trial.Work {
 		"dbos/W3 ten steps": func(ctx context.Context, s trial.Spec) (trial.Ready, error) {
 			return dbosDrain(ctx, s, dbosTenName, 10)
 		},
+		"dbos/W2 no outcome": func(ctx context.Context, s trial.Spec) (trial.Ready, error) {
+			return dbosDrain(ctx, s, dbosOneMuteName, 1)
+		},
+		"dbos/W3 no outcome": func(ctx context.Context, s trial.Spec) (trial.Ready, error) {
+			return dbosDrain(ctx, s, dbosTenMuteName, 10)
+		},
 		"dbos/W4 idle":       func(ctx context.Context, s trial.Spec) (trial.Ready, error) { return dbosIdle(ctx, s, true) },
 		"dbos/W4 in process": func(ctx context.Context, s trial.Spec) (trial.Ready, error) { return dbosIdle(ctx, s, false) },
 		"dbos/W5 events":     dbosEvents,
@@ -42,6 +48,23 @@ func dbosTen(ctx dbos.Context, p trial.Payload) (trial.Payload, error) {
 	return p, nil
 }
 
+// mute has no outcome: null.
+func mute(context.Context) (*trial.Payload, error) { return nil, nil }
+
+func dbosOneMute(ctx dbos.Context, p trial.Payload) (trial.Payload, error) {
+	_, err := dbos.RunAsStep(ctx, mute, dbos.WithStepName("mute"))
+	return p, err
+}
+
+func dbosTenMute(ctx dbos.Context, p trial.Payload) (trial.Payload, error) {
+	for range 10 {
+		if _, err := dbos.RunAsStep(ctx, mute, dbos.WithStepName("mute")); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
 func dbosWait(ctx dbos.Context, p trial.Payload) (trial.Payload, error) {
 	_, err := dbos.Recv[trial.Payload](ctx, "signal", time.Hour)
 	return p, err
@@ -51,6 +74,9 @@ const (
 	dbosQueue   = "bench"
 	dbosOneName = "bench.one"
 	dbosTenName = "bench.ten"
+
+	dbosOneMuteName = "bench.onemute"
+	dbosTenMuteName = "bench.tenmute"
 
 	// dbosPool is the size of DBOS's pool: every workflow in flight writes for itself, and two cores serve 32 at once best.
 	dbosPool = 32
@@ -73,6 +99,8 @@ func dbosContext(ctx context.Context, s trial.Spec, o ...dbos.QueueOption) (dbos
 	}
 	dbos.RegisterWorkflow(c, dbosOne, dbos.WithWorkflowName(dbosOneName))
 	dbos.RegisterWorkflow(c, dbosTen, dbos.WithWorkflowName(dbosTenName))
+	dbos.RegisterWorkflow(c, dbosOneMute, dbos.WithWorkflowName(dbosOneMuteName))
+	dbos.RegisterWorkflow(c, dbosTenMute, dbos.WithWorkflowName(dbosTenMuteName))
 	dbos.RegisterWorkflow(c, dbosWait, dbos.WithWorkflowName("bench.wait"))
 	if _, err := dbos.RegisterQueue(c, dbosQueue, o...); err != nil {
 		return nil, nil, err
