@@ -3,6 +3,7 @@ package workflow
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/absurdgen/absurdgen/workflow/internal/store"
 )

@@ -103,7 +103,10 @@ func collect(rows []db.Record, records map[store.ID][]replay.Record) {
 
 // Commit flattens the units into the parallel arrays of commit_passes.
 func (e *engine) Commit(ctx context.Context, units []*store.Unit, resend bool) ([]store.Answer, error) {
-	n := len(units)
+	n, records := len(units), 0
+	for _, u := range units {
+		records += len(u.Records)
+	}
 	a := db.CommitPassesParams{
 		Queue: e.queue, Worker: e.worker, Resend: resend,
 		Tasks:    make([]pgtype.UUID, n),
@@ -112,8 +115,14 @@ func (e *engine) Commit(ctx context.Context, units []*store.Unit, resend bool) (
 		Payloads: make([]json.RawMessage, n),
 		Due:      make([]pgtype.Timestamptz, n),
 
-		RecordUnits: []int32{}, RecordNames: []string{}, RecordKinds: []string{}, RecordOutcomes: []string{},
-		RecordFingerprints: []int64{}, RecordTimes: []pgtype.Timestamptz{}, RecordStates: []json.RawMessage{},
+		RecordUnits:        make([]int32, 0, records),
+		RecordNames:        make([]string, 0, records),
+		RecordKinds:        make([]string, 0, records),
+		RecordOutcomes:     make([]string, 0, records),
+		RecordFingerprints: make([]int64, 0, records),
+		RecordTimes:        make([]pgtype.Timestamptz, 0, records),
+		RecordStates:       make([]json.RawMessage, 0, records),
+
 		WaitUnits: []int32{}, WaitNames: []string{}, WaitKinds: []string{}, WaitEvents: []string{}, WaitTimeouts: []pgtype.Timestamptz{},
 		RemovedUnits: []int32{}, RemovedNames: []string{},
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/absurdgen/absurdgen/db"
@@ -26,6 +27,14 @@ func (p *pooled) Open(ctx context.Context, queues int) (store.Workers, error) {
 	config := p.pool.Config()
 	config.MaxConns = int32(connsPerQueue*queues + connsBeside)
 	config.MinConns = 0
+	connected := config.AfterConnect
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		registerArrays(conn)
+		if connected == nil {
+			return nil
+		}
+		return connected(ctx, conn) // the application's own types come last
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, err
