@@ -13,6 +13,9 @@ import (
 // MaxPayload is the largest payload in bytes, encoded: the input of a task or a step, the outcome of a step, an event.
 const MaxPayload = 2 << 20
 
+// usualPayload is what most payloads fit in, encoded.
+const usualPayload = 256
+
 // payload writes and reads the JSON of one kind of payload: with the generated codec of its type, or else by reflection. what
 // names the payload in errors; its contents never appear in them.
 type payload[T any] struct {
@@ -42,7 +45,7 @@ func (p payload[T]) encode(v T) ([]byte, error) {
 
 func (p payload[T]) append(v T) ([]byte, error) {
 	if p.codec.Append != nil {
-		return p.codec.Append(nil, v)
+		return p.codec.Append(make([]byte, 0, usualPayload), v)
 	}
 	data, err := json.Marshal(v)
 	if err == nil && hasNUL(data) {

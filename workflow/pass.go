@@ -130,8 +130,8 @@ func (p *pass) run() {
 			return
 		}
 		stopping := p.session.stopping()
+		hold, timer := p.hold(now)
 		if !p.committing {
-			hold, timer := p.hold(now)
 			quiet := len(p.running) == 0
 			stuck := quiet && timer.IsZero() && len(p.starts)+len(p.waiting) == 0
 			switch {
@@ -150,17 +150,17 @@ func (p *pass) run() {
 				p.startSteps()
 			}
 		}
-		if !p.await(now, stopping) {
+		if !p.await(now, timer, stopping) {
 			return
 		}
 	}
 }
 
-// await waits for the next thing to happen. It reports whether the pass goes on.
-func (p *pass) await(now time.Time, stopping bool) bool {
+// await waits for the next thing to happen. timer is when the pass can move by itself. It reports whether the pass goes on.
+func (p *pass) await(now, timer time.Time, stopping bool) bool {
 	var due <-chan time.Time
-	if _, at := p.hold(now); !at.IsZero() { // a step may hold the pass in memory for longer than that
-		t := time.NewTimer(max(at.Sub(now), time.Millisecond))
+	if !timer.IsZero() { // a step may hold the pass in memory for longer than that
+		t := time.NewTimer(max(timer.Sub(now), time.Millisecond))
 		defer t.Stop()
 		due = t.C
 	}
@@ -304,16 +304,11 @@ func (p *pass) retryDue(now time.Time) {
 // hold returns the earliest moment at which the pass can move by itself, and whether that is so near that it waits for it
 // in memory. The zero time means that only an event can move it.
 func (p *pass) hold(now time.Time) (hold bool, at time.Time) {
-	earlier := func(t time.Time) {
-		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
-			at = t
-		}
-	}
+	at = p.replay.NextWake()
 	for _, r := range p.retries {
-		earlier(r.at)
-	}
-	for _, op := range p.replay.Open() {
-		earlier(op.Wake())
+		if at.IsZero() || r.at.Before(at) {
+			at = r.at
+		}
 	}
 	return !at.IsZero() && at.Sub(now) <= holdFor, at
 }

@@ -204,6 +204,16 @@ func (p *Pass) Open() []*Op {
 	return open
 }
 
+// NextWake returns when the first of the open sleeps ends; the zero time when there is none.
+func (p *Pass) NextWake() (at time.Time) {
+	for _, op := range p.ops {
+		if !op.future.done && !op.wake.IsZero() && (at.IsZero() || op.wake.Before(at)) {
+			at = op.wake
+		}
+	}
+	return at
+}
+
 // Resolve gives op its outcome. The branches that wait for it move at the next Run.
 func (p *Pass) Resolve(op *Op, out Outcome, state []byte, at time.Time) {
 	if op.future.done {
