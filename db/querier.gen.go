@@ -35,7 +35,7 @@ type Querier interface {
 	CleanupWorkflowRuns(ctx context.Context, db DBTX, arg CleanupWorkflowRunsParams) (int32, error)
 	// CommitPasses writes what passes of one worker have come to, any number of them, in one commit. Tasks, Tokens, Actions,
 	// Payloads and Due are parallel, one element a unit; the other groups of arrays name their unit (from 1). See the SQL
-	// function for actions and answers (ok, busy, lost, cancelled).
+	// function for actions and answers (ok, requested, busy, lost, cancelled).
 	CommitPasses(ctx context.Context, db DBTX, arg CommitPassesParams) ([]Answer, error)
 	// CompleteRun completes a run claimed with ClaimTask. ErrCancelled, ErrRunFailed.
 	CompleteRun(ctx context.Context, db DBTX, arg CompleteRunParams) error
@@ -157,12 +157,16 @@ type Querier interface {
 	// ReleaseClaims hands back what a worker holds on a queue through claims other than those it knows, because their answer was
 	// lost with a connection. It returns the number of runs handed back. ErrUnknownQueue.
 	ReleaseClaims(ctx context.Context, db DBTX, arg ReleaseClaimsParams) (int32, error)
-	// RenewWorker extends a worker's lease to LeaseMs milliseconds from now, never shortens it, and returns its end. Nil: the
-	// worker is unknown or its lease has ended, so it must stop writing and register again.
-	RenewWorker(ctx context.Context, db DBTX, arg RenewWorkerParams) (*time.Time, error)
+	// RenewWorker extends a worker's lease to LeaseMs milliseconds from now, never shortens it, and returns its end, with the tasks
+	// that the worker should look at, because they have been cancelled or asked to end. No row: the worker is unknown or its lease has ended, so it must
+	// stop writing and register again.
+	RenewWorker(ctx context.Context, db DBTX, arg RenewWorkerParams) ([]RenewedLease, error)
 	// RepairPartitions moves the rows of a queue's default partitions, or of those of all queues (nil), into partitions of their weeks, and returns
 	// a row for each week.
 	RepairPartitions(ctx context.Context, db DBTX, queue *string) ([]RepairedWeek, error)
+	// RequestCancel asks a task to end, and cancels it if it has not in CleanupMs milliseconds (nil: a minute): one row with its
+	// state, or none for an unknown task. ErrUnknownQueue, ErrInvalidOption.
+	RequestCancel(ctx context.Context, db DBTX, arg RequestCancelParams) ([]TaskState, error)
 	// ResumeQueue ends a pause. ErrUnknownQueue.
 	ResumeQueue(ctx context.Context, db DBTX, queue string) error
 	// RetireWorker hands every run that the worker still holds back to its queue, without counting a lost lease, and removes
@@ -199,6 +203,9 @@ type Querier interface {
 	// Sweep takes runs back from workers whose lease has ended, and moves due timers of all queues. Limit bounds the tasks
 	// touched. It returns a row for each worker whose lease had ended.
 	Sweep(ctx context.Context, db DBTX, maxTasks int32) ([]SweptWorker, error)
+	// TerminateTask cancels an open task at once, and its descendants: one row with its state, or none for an unknown task.
+	// ErrUnknownQueue.
+	TerminateTask(ctx context.Context, db DBTX, arg TerminateTaskParams) ([]TaskState, error)
 	// UUIDv7Floor returns the smallest UUIDv7 of a moment's millisecond.
 	UUIDv7Floor(ctx context.Context, db DBTX, ts time.Time) (pgtype.UUID, error)
 	// UUIDv7Timestamp returns the moment in a UUIDv7, in whole milliseconds; nil for ids of other versions.

@@ -41,21 +41,22 @@ type ClaimedRun struct {
 }
 
 type ClaimedTask struct {
-	ClaimNo        int64
-	TaskID         pgtype.UUID
-	NameNo         int32
-	Token          int32
-	Attempt        int32
-	Generation     int32
-	MaxAttempts    *int32
-	LostLeases     int32
-	HasRecords     bool
-	EnqueueAt      time.Time
-	FirstStartedAt time.Time
-	ClaimedAt      time.Time
-	Params         json.RawMessage
-	Headers        json.RawMessage
-	RetryStrategy  json.RawMessage
+	ClaimNo         int64
+	TaskID          pgtype.UUID
+	NameNo          int32
+	Token           int32
+	Attempt         int32
+	Generation      int32
+	MaxAttempts     *int32
+	LostLeases      int32
+	HasRecords      bool
+	EnqueueAt       time.Time
+	FirstStartedAt  time.Time
+	ClaimedAt       time.Time
+	Params          json.RawMessage
+	Headers         json.RawMessage
+	RetryStrategy   json.RawMessage
+	CancelRequested bool
 }
 
 type CronJob struct {
@@ -238,6 +239,11 @@ type Record struct {
 	State          json.RawMessage
 }
 
+type RenewedLease struct {
+	LeaseEnd time.Time
+	Noticed  []pgtype.UUID
+}
+
 type RepairedWeek struct {
 	QueueName string
 	Week      time.Time
@@ -292,6 +298,11 @@ type TaskRun struct {
 	RunID   pgtype.UUID
 	Attempt int32
 	Created bool
+}
+
+type TaskState struct {
+	TaskID pgtype.UUID
+	State  string
 }
 
 type TenantRole struct {

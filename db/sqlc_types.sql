@@ -6,20 +6,20 @@
 create table name_number (task_name text not null, name_no integer not null);
 create or replace function absurd.join_queue(p_worker bigint, p_queue text, p_names text[]) returns setof name_number language sql as '';
 
-create table lease_end (renew_worker timestamptz);
-create or replace function absurd.renew_worker(p_worker bigint, p_lease_ms integer) returns setof lease_end language sql as '';
+create table renewed_lease (lease_end timestamptz not null, noticed uuid[] not null);
+create or replace function absurd.renew_worker(p_worker bigint, p_lease_ms integer) returns setof renewed_lease language sql as '';
 
 create table due_time (next_due timestamptz);
 create or replace function absurd.next_due(p_queue text) returns setof due_time language sql as '';
 
 create table spawned_task (ord integer not null, task_id uuid not null, attempt integer not null, created boolean not null);
-create or replace function absurd.spawn_tasks(p_queue text, p_names text[], p_params jsonb[], p_options jsonb[]) returns setof spawned_task language sql as '';
+create or replace function absurd.spawn_tasks(p_queue text, p_names text[], p_params jsonb[], p_options jsonb[], p_versions text[] default null, p_shapes text[] default null) returns setof spawned_task language sql as '';
 
 create table claimed_task (
   claim_no bigint not null, task_id uuid not null, name_no integer not null, token integer not null, attempt integer not null,
   generation integer not null, max_attempts integer, lost_leases integer not null, has_records boolean not null,
   enqueue_at timestamptz not null, first_started_at timestamptz not null, claimed_at timestamptz not null,
-  params jsonb not null, headers jsonb, retry_strategy jsonb);
+  params jsonb not null, headers jsonb, retry_strategy jsonb, cancel_requested boolean not null);
 create or replace function absurd.claim_tasks(p_queue text, p_worker bigint, p_limit integer, p_name_nos integer[], p_done_claims bigint[]) returns setof claimed_task language sql as '';
 
 create table record (
@@ -36,7 +36,10 @@ create or replace function absurd.commit_passes(
   p_record_times timestamptz[], p_record_states jsonb[],
   p_wait_units integer[], p_wait_names text[], p_wait_kinds text[], p_wait_events text[], p_wait_timeouts timestamptz[],
   p_removed_units integer[], p_removed_names text[], p_resend boolean default false, p_renews boolean default false,
-  p_note_units integer[] default null, p_attributes jsonb[] default null, p_published jsonb[] default null) returns setof answer language sql as '';
+  p_note_units integer[] default null, p_attributes jsonb[] default null, p_published jsonb[] default null,
+  p_child_units integer[] default null, p_child_names text[] default null, p_child_ids uuid[] default null, p_child_queues text[] default null,
+  p_child_workflows text[] default null, p_child_params jsonb[] default null, p_child_options jsonb[] default null,
+  p_unwanted_units integer[] default null, p_unwanted_names text[] default null) returns setof answer language sql as '';
 
 create table emitted_event (ord integer not null, first boolean not null);
 create or replace function absurd.emit_events(p_queue text, p_names text[], p_payloads jsonb[], p_tenant text default null, p_patience_ms integer default null) returns setof emitted_event language sql as '';
@@ -51,6 +54,10 @@ create table outcome (
   task_id uuid not null, task_name text not null, state text not null, attempt integer not null, result jsonb, failure jsonb);
 create or replace function absurd.get_outcome(p_queue text, p_task uuid) returns setof outcome language sql as '';
 create or replace function absurd.watch_task(p_queue text, p_task uuid) returns setof outcome language sql as '';
+
+create table task_state (task_id uuid not null, state text not null);
+create or replace function absurd.request_cancel(p_queue text, p_task uuid, p_cleanup_ms bigint default null) returns setof task_state language sql as '';
+create or replace function absurd.terminate_task(p_queue text, p_task uuid) returns setof task_state language sql as '';
 
 create table retried_task (task_id uuid not null, attempt integer not null);
 create or replace function absurd.retry_task_now(p_queue text, p_task uuid) returns setof retried_task language sql as '';

@@ -13,7 +13,7 @@ import (
 
 const claimTasks = `-- name: ClaimTasks :many
 select claim_no, task_id, name_no, token, attempt, generation, max_attempts, lost_leases, has_records, enqueue_at, first_started_at,
-       claimed_at, params, headers, retry_strategy
+       claimed_at, params, headers, retry_strategy, cancel_requested
 from absurd.claim_tasks(p_queue => $1, p_worker => $2, p_limit => $3, p_name_nos => $4::integer[],
        p_done_claims => $5::bigint[])
 `
@@ -59,6 +59,7 @@ func (q *Queries) ClaimTasks(ctx context.Context, db DBTX, arg ClaimTasksParams)
 			&i.Params,
 			&i.Headers,
 			&i.RetryStrategy,
+			&i.CancelRequested,
 		); err != nil {
 			return nil, err
 		}
@@ -82,7 +83,11 @@ from absurd.commit_passes(p_queue => $1, p_worker => $2,
        p_wait_timeouts => $19::timestamp with time zone[],
        p_removed_units => $20::integer[], p_removed_names => $21::text[], p_resend => $22::boolean,
        p_renews => $23::boolean,
-       p_note_units => $24::integer[], p_attributes => $25::jsonb[], p_published => $26::jsonb[])
+       p_note_units => $24::integer[], p_attributes => $25::jsonb[], p_published => $26::jsonb[],
+       p_child_units => $27::integer[], p_child_names => $28::text[], p_child_ids => $29::uuid[],
+       p_child_queues => $30::text[], p_child_workflows => $31::text[], p_child_params => $32::jsonb[],
+       p_child_options => $33::jsonb[],
+       p_unwanted_units => $34::integer[], p_unwanted_names => $35::text[])
 `
 
 type CommitPassesParams struct {
@@ -112,11 +117,20 @@ type CommitPassesParams struct {
 	NoteUnits          []int32
 	Attributes         []json.RawMessage
 	Published          []json.RawMessage
+	ChildUnits         []int32
+	ChildNames         []string
+	ChildIds           []pgtype.UUID
+	ChildQueues        []string
+	ChildWorkflows     []string
+	ChildParams        []json.RawMessage
+	ChildOptions       []json.RawMessage
+	UnwantedUnits      []int32
+	UnwantedNames      []string
 }
 
 // CommitPasses writes what passes of one worker have come to, any number of them, in one commit. Tasks, Tokens, Actions,
 // Payloads and Due are parallel, one element a unit; the other groups of arrays name their unit (from 1). See the SQL
-// function for actions and answers (ok, busy, lost, cancelled).
+// function for actions and answers (ok, requested, busy, lost, cancelled).
 func (q *Queries) CommitPasses(ctx context.Context, db DBTX, arg CommitPassesParams) ([]Answer, error) {
 	rows, err := db.Query(ctx, commitPasses,
 		arg.Queue,
@@ -145,6 +159,15 @@ func (q *Queries) CommitPasses(ctx context.Context, db DBTX, arg CommitPassesPar
 		arg.NoteUnits,
 		arg.Attributes,
 		arg.Published,
+		arg.ChildUnits,
+		arg.ChildNames,
+		arg.ChildIds,
+		arg.ChildQueues,
+		arg.ChildWorkflows,
+		arg.ChildParams,
+		arg.ChildOptions,
+		arg.UnwantedUnits,
+		arg.UnwantedNames,
 	)
 	if err != nil {
 		return nil, err
@@ -244,6 +267,38 @@ func (q *Queries) NextDue(ctx context.Context, db DBTX, queue string) (*time.Tim
 	return next_due, err
 }
 
+const requestCancel = `-- name: RequestCancel :many
+select task_id, state from absurd.request_cancel(p_queue => $1, p_task => $2, p_cleanup_ms => $3::bigint)
+`
+
+type RequestCancelParams struct {
+	Queue     string
+	Task      pgtype.UUID
+	CleanupMs *int64
+}
+
+// RequestCancel asks a task to end, and cancels it if it has not in CleanupMs milliseconds (nil: a minute): one row with its
+// state, or none for an unknown task. ErrUnknownQueue, ErrInvalidOption.
+func (q *Queries) RequestCancel(ctx context.Context, db DBTX, arg RequestCancelParams) ([]TaskState, error) {
+	rows, err := db.Query(ctx, requestCancel, arg.Queue, arg.Task, arg.CleanupMs)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []TaskState{}
+	for rows.Next() {
+		var i TaskState
+		if err := rows.Scan(&i.TaskID, &i.State); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const retryTaskNow = `-- name: RetryTaskNow :many
 select task_id, attempt from absurd.retry_task_now(p_queue => $1, p_task => $2)
 `
@@ -277,14 +332,17 @@ func (q *Queries) RetryTaskNow(ctx context.Context, db DBTX, arg RetryTaskNowPar
 
 const spawnTasks = `-- name: SpawnTasks :many
 select ord, task_id, attempt, created
-from absurd.spawn_tasks(p_queue => $1, p_names => $2::text[], p_params => $3::jsonb[], p_options => $4::jsonb[])
+from absurd.spawn_tasks(p_queue => $1, p_names => $2::text[], p_params => $3::jsonb[], p_options => $4::jsonb[],
+       p_versions => $5::text[], p_shapes => $6::text[])
 `
 
 type SpawnTasksParams struct {
-	Queue   string
-	Names   []string
-	Params  []json.RawMessage
-	Options []json.RawMessage
+	Queue    string
+	Names    []string
+	Params   []json.RawMessage
+	Options  []json.RawMessage
+	Versions []string
+	Shapes   []string
 }
 
 // SpawnTasks makes one task for each element of its parallel arrays; see the SQL function for the members of an options
@@ -296,6 +354,8 @@ func (q *Queries) SpawnTasks(ctx context.Context, db DBTX, arg SpawnTasksParams)
 		arg.Names,
 		arg.Params,
 		arg.Options,
+		arg.Versions,
+		arg.Shapes,
 	)
 	if err != nil {
 		return nil, err
@@ -310,6 +370,37 @@ func (q *Queries) SpawnTasks(ctx context.Context, db DBTX, arg SpawnTasksParams)
 			&i.Attempt,
 			&i.Created,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const terminateTask = `-- name: TerminateTask :many
+select task_id, state from absurd.terminate_task(p_queue => $1, p_task => $2)
+`
+
+type TerminateTaskParams struct {
+	Queue string
+	Task  pgtype.UUID
+}
+
+// TerminateTask cancels an open task at once, and its descendants: one row with its state, or none for an unknown task.
+// ErrUnknownQueue.
+func (q *Queries) TerminateTask(ctx context.Context, db DBTX, arg TerminateTaskParams) ([]TaskState, error) {
+	rows, err := db.Query(ctx, terminateTask, arg.Queue, arg.Task)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []TaskState{}
+	for rows.Next() {
+		var i TaskState
+		if err := rows.Scan(&i.TaskID, &i.State); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -5,7 +5,6 @@ package db
 
 import (
 	"context"
-	"time"
 )
 
 const joinQueue = `-- name: JoinQueue :many
@@ -77,8 +76,8 @@ func (q *Queries) ReleaseClaims(ctx context.Context, db DBTX, arg ReleaseClaimsP
 	return column_1, err
 }
 
-const renewWorker = `-- name: RenewWorker :one
-select renew_worker from absurd.renew_worker(p_worker => $1, p_lease_ms => $2)
+const renewWorker = `-- name: RenewWorker :many
+select lease_end, noticed from absurd.renew_worker(p_worker => $1, p_lease_ms => $2)
 `
 
 type RenewWorkerParams struct {
@@ -86,13 +85,27 @@ type RenewWorkerParams struct {
 	LeaseMs int32
 }
 
-// RenewWorker extends a worker's lease to LeaseMs milliseconds from now, never shortens it, and returns its end. Nil: the
-// worker is unknown or its lease has ended, so it must stop writing and register again.
-func (q *Queries) RenewWorker(ctx context.Context, db DBTX, arg RenewWorkerParams) (*time.Time, error) {
-	row := db.QueryRow(ctx, renewWorker, arg.Worker, arg.LeaseMs)
-	var renew_worker *time.Time
-	err := row.Scan(&renew_worker)
-	return renew_worker, err
+// RenewWorker extends a worker's lease to LeaseMs milliseconds from now, never shortens it, and returns its end, with the tasks
+// that the worker should look at, because they have been cancelled or asked to end. No row: the worker is unknown or its lease has ended, so it must
+// stop writing and register again.
+func (q *Queries) RenewWorker(ctx context.Context, db DBTX, arg RenewWorkerParams) ([]RenewedLease, error) {
+	rows, err := db.Query(ctx, renewWorker, arg.Worker, arg.LeaseMs)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []RenewedLease{}
+	for rows.Next() {
+		var i RenewedLease
+		if err := rows.Scan(&i.LeaseEnd, &i.Noticed); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const retireWorker = `-- name: RetireWorker :one

@@ -3,20 +3,21 @@
 -- document (nil: none). A nil input is stored as JSON null. Rows come by position (Ord counts from 1). ErrUnknownQueue,
 -- ErrInvalidOption, ErrInvalidName, ErrKeyReused; nothing is made then.
 select ord, task_id, attempt, created
-from absurd.spawn_tasks(p_queue => @queue, p_names => @names::text[], p_params => @params::jsonb[], p_options => @options::jsonb[]);
+from absurd.spawn_tasks(p_queue => @queue, p_names => @names::text[], p_params => @params::jsonb[], p_options => @options::jsonb[],
+       p_versions => @versions::text[], p_shapes => @shapes::text[]);
 
 -- name: ClaimTasks :many
 -- ClaimTasks gives a worker at most MaxTasks runs that may start now, for task names by number, in claim order, and
 -- removes the claims in DoneClaims, whose tasks have all left the worker. ErrWorkerLost when its lease has ended.
 select claim_no, task_id, name_no, token, attempt, generation, max_attempts, lost_leases, has_records, enqueue_at, first_started_at,
-       claimed_at, params, headers, retry_strategy
+       claimed_at, params, headers, retry_strategy, cancel_requested
 from absurd.claim_tasks(p_queue => @queue, p_worker => @worker, p_limit => @max_tasks, p_name_nos => @name_nos::integer[],
        p_done_claims => @done_claims::bigint[]);
 
 -- name: CommitPasses :many
 -- CommitPasses writes what passes of one worker have come to, any number of them, in one commit. Tasks, Tokens, Actions,
 -- Payloads and Due are parallel, one element a unit; the other groups of arrays name their unit (from 1). See the SQL
--- function for actions and answers (ok, busy, lost, cancelled).
+-- function for actions and answers (ok, requested, busy, lost, cancelled).
 select unit, answer
 from absurd.commit_passes(p_queue => @queue, p_worker => @worker,
        p_tasks => @tasks::uuid[], p_tokens => @tokens::integer[], p_actions => @actions::text[], p_payloads => @payloads::jsonb[],
@@ -28,7 +29,11 @@ from absurd.commit_passes(p_queue => @queue, p_worker => @worker,
        p_wait_timeouts => @wait_timeouts::timestamp with time zone[],
        p_removed_units => @removed_units::integer[], p_removed_names => @removed_names::text[], p_resend => @resend::boolean,
        p_renews => @renews::boolean,
-       p_note_units => @note_units::integer[], p_attributes => @attributes::jsonb[], p_published => @published::jsonb[]);
+       p_note_units => @note_units::integer[], p_attributes => @attributes::jsonb[], p_published => @published::jsonb[],
+       p_child_units => @child_units::integer[], p_child_names => @child_names::text[], p_child_ids => @child_ids::uuid[],
+       p_child_queues => @child_queues::text[], p_child_workflows => @child_workflows::text[], p_child_params => @child_params::jsonb[],
+       p_child_options => @child_options::jsonb[],
+       p_unwanted_units => @unwanted_units::integer[], p_unwanted_names => @unwanted_names::text[]);
 
 -- name: NextDue :one
 -- NextDue returns when the earliest timer of a queue is due; nil when there is none.
@@ -42,6 +47,16 @@ select task_id, task_name, state, attempt, result, failure from absurd.get_outco
 -- name: WatchTask :many
 -- WatchTask returns what GetOutcome does, and has the end of an open task notified on channel absurd, as 't:' and its id.
 select task_id, task_name, state, attempt, result, failure from absurd.watch_task(p_queue => @queue, p_task => @task);
+
+-- name: RequestCancel :many
+-- RequestCancel asks a task to end, and cancels it if it has not in CleanupMs milliseconds (nil: a minute): one row with its
+-- state, or none for an unknown task. ErrUnknownQueue, ErrInvalidOption.
+select task_id, state from absurd.request_cancel(p_queue => @queue, p_task => @task, p_cleanup_ms => sqlc.narg(cleanup_ms)::bigint);
+
+-- name: TerminateTask :many
+-- TerminateTask cancels an open task at once, and its descendants: one row with its state, or none for an unknown task.
+-- ErrUnknownQueue.
+select task_id, state from absurd.terminate_task(p_queue => @queue, p_task => @task);
 
 -- name: RetryTaskNow :many
 -- RetryTaskNow gives a failed task another attempt at once, without the records that its failure names: one row, or none

@@ -3,10 +3,11 @@
 -- LeaseMs is not positive.
 select absurd.register_worker(p_name => @name, p_lease_ms => @lease_ms)::bigint;
 
--- name: RenewWorker :one
--- RenewWorker extends a worker's lease to LeaseMs milliseconds from now, never shortens it, and returns its end. Nil: the
--- worker is unknown or its lease has ended, so it must stop writing and register again.
-select renew_worker from absurd.renew_worker(p_worker => @worker, p_lease_ms => @lease_ms);
+-- name: RenewWorker :many
+-- RenewWorker extends a worker's lease to LeaseMs milliseconds from now, never shortens it, and returns its end, with the tasks
+-- that the worker should look at, because they have been cancelled or asked to end. No row: the worker is unknown or its lease has ended, so it must
+-- stop writing and register again.
+select lease_end, noticed from absurd.renew_worker(p_worker => @worker, p_lease_ms => @lease_ms);
 
 -- name: RetireWorker :one
 -- RetireWorker hands every run that the worker still holds back to its queue, without counting a lost lease, and removes

@@ -24,15 +24,19 @@ type attempted struct {
 // attemptStep runs the step's function once and hands in how it ended. When the attempt's time is over it has failed, also
 // if the function does not return: the pass takes the first answer for an attempt and drops a later one. The function keeps
 // its slot until it does return.
-func (p *pass) attemptStep(ctx context.Context, op *replay.Op, bound Binding, attempt int) {
-	wanted := ctx // until the attempt is given up
+//
+// wanted ends when the attempt is given up; ctx, the function's, also when the function is only told to end.
+func (p *pass) attemptStep(wanted, ctx context.Context, op *replay.Op, bound Binding, attempt int) {
+	notStarted := func() { p.handIn(wanted, attempted{op: op, attempt: attempt, err: context.Cause(ctx)}) }
 	if bound.runTx != nil {
-		if !enter(wanted, p.session.txSlots) {
+		if !enter(ctx, p.session.txSlots) {
+			notStarted()
 			return
 		}
 		defer leave(p.session.txSlots)
 	}
-	if !enter(wanted, p.session.stepSlots) {
+	if !enter(ctx, p.session.stepSlots) {
+		notStarted()
 		return
 	}
 	defer leave(p.session.stepSlots)

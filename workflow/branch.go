@@ -14,7 +14,7 @@ func Go[Out any](ctx Context, f func(Context) (Out, error)) *Future[Out] {
 	c := ctx.sealed()
 	var out Out
 	end, err := c.branch.Fork(func(b *replay.Branch) error {
-		v, err := f(&branchContext{b, c.pass})
+		v, err := f(&branchContext{branch: b, pass: c.pass, shielded: c.shielded})
 		out = v
 		return err
 	})

@@ -267,7 +267,9 @@ func (c *claimer) start(r store.Claimed, parked *pass, records []replay.Record) 
 		} else {
 			p.resume(r, records)
 		}
+		c.session.held.Store(TaskID(r.Task), p)
 		defer func() {
+			c.session.held.CompareAndDelete(TaskID(r.Task), p)
 			if p.suspended {
 				c.session.parked.put(p)
 			} else {

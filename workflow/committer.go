@@ -118,7 +118,7 @@ func (c *committer) flush(ctx context.Context, batch []*commit) {
 			return
 		case ctx.Err() != nil:
 			return
-		case dataError(err) && len(batch) == 1:
+		case (dataError(err) || engineRefusal(err)) && len(batch) == 1:
 			batch[0].answer <- committed{err: err}
 			return
 		}
@@ -183,6 +183,13 @@ func dataError(err error) bool {
 func repeated(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && pg.Code == "23505"
+}
+
+// engineRefusal reports whether the engine itself refused the unit: for a child on an unknown queue, or with options that are not
+// valid.
+func engineRefusal(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && strings.HasPrefix(pg.Code, "AB")
 }
 
 // refusal reports whether the server answered that it will not do this, and not only that it cannot do it now.

@@ -25,8 +25,9 @@ type Context interface {
 }
 
 type branchContext struct {
-	branch *replay.Branch
-	pass   *passInfo
+	branch   *replay.Branch
+	pass     *passInfo
+	shielded bool // see Cleanup
 }
 
 func (c *branchContext) sealed() *branchContext { return c }

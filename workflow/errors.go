@@ -35,7 +35,8 @@ var (
 	// ErrKeyReused is what Spawn returns for an idempotency key that was used with another input.
 	ErrKeyReused = db.ErrKeyReused
 
-	// ErrCancelled is what a task ends with that was cancelled.
+	// ErrCancelled is what [Task.Result] returns for a task that was cancelled, and what durable calls return to its workflow (see
+	// [Task.Cancel]). It is also the cause with which the contexts of its steps end.
 	ErrCancelled = errors.New("workflow: the task was cancelled")
 
 	// ErrLeaseLost is the cause with which a step's context is cancelled when its worker could not renew its lease: the
@@ -122,13 +123,16 @@ func storable(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "�"), "\x00", `\0`)
 }
 
-// stepFailures returns the checkpoints of the step failures that err wraps, directly or through joined errors.
-func stepFailures(err error) []string {
+// failedRecords returns the checkpoints of the failed steps and children that err wraps, directly or through joined errors.
+func failedRecords(err error) []string {
 	var names []string
 	var walk func(error)
 	walk = func(err error) {
-		if s, ok := err.(*StepError); ok { //nolint:errorlint // the walk itself unwraps, and wants every one
-			names = append(names, s.Checkpoint)
+		switch e := err.(type) { //nolint:errorlint // the walk itself unwraps, and wants every one
+		case *StepError:
+			names = append(names, e.Checkpoint)
+		case *ChildError:
+			names = append(names, e.Checkpoint)
 		}
 		switch u := err.(type) { //nolint:errorlint // as above
 		case interface{ Unwrap() error }:

@@ -13,9 +13,10 @@ import (
 //	task, err := Fulfil.Spawn(ctx, client, order)
 //	bins, err := task.Result(ctx)
 type Flow[In, Out any] struct {
-	spec *flowSpec
-	in   payload[In]
-	out  payload[Out]
+	spec  *flowSpec
+	in    payload[In]
+	out   payload[Out]
+	child []SpawnOption // of children
 }
 
 type flowSpec struct {
@@ -180,7 +181,7 @@ func (f Flow[In, Out]) bind(body func(Context, In) (Out, error)) Binding {
 		if err != nil {
 			return nil, &inputError{err}
 		}
-		out, err := body(&branchContext{b, info}, in)
+		out, err := body(&branchContext{branch: b, pass: info}, in)
 		if err != nil {
 			return nil, err
 		}

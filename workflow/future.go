@@ -35,8 +35,9 @@ var errMisuse = errors.New("workflow: misuse")
 
 // start asks for a durable operation whose recorded value is a T.
 func start[T any](ctx Context, out payload[T], c replay.Call) *Future[T] {
-	b := ctx.sealed().branch
-	f, err := b.Start(c)
+	branch := ctx.sealed()
+	c.Shielded = branch.shielded
+	f, err := branch.branch.Start(c)
 	if err != nil {
 		return refused[T](misuse(err))
 	}
@@ -49,8 +50,10 @@ func outcome[T any](b *replay.Branch, out payload[T], op *replay.Op) (T, error) 
 	switch op.Outcome {
 	case replay.Timeout:
 		return zero, ErrTimeout
+	case replay.Cut:
+		return zero, ErrCancelled
 	case replay.Failure:
-		return zero, stepError(op)
+		return zero, recordedError(op)
 	}
 	v, err := out.decode(op.State)
 	if err != nil {
@@ -59,7 +62,15 @@ func outcome[T any](b *replay.Branch, out payload[T], op *replay.Op) (T, error) 
 	return v, nil
 }
 
-// stepError rebuilds the error of a recorded failure.
+// recordedError rebuilds the error of a recorded failure.
+func recordedError(op *replay.Op) error {
+	if op.Kind == replay.Child {
+		return childError(op)
+	}
+	return stepError(op)
+}
+
+// stepError does so for a step.
 func stepError(op *replay.Op) error {
 	var f failure
 	e := &StepError{Checkpoint: op.Name}

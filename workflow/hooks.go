@@ -86,7 +86,8 @@ const (
 	PassRetried   PassEnd = "retried"   // the attempt has failed, another follows
 	PassSuspended PassEnd = "suspended" // the task waits, holding no worker
 	PassBlocked   PassEnd = "blocked"   // the code and the records disagree
+	PassContinued PassEnd = "continued" // the task begins anew with another input
 	PassReleased  PassEnd = "released"  // the worker stops and handed the run back
 	PassLost      PassEnd = "lost"      // the run belongs to somebody else by now; nothing was written
-	PassCancelled PassEnd = "cancelled" // the task was cancelled meanwhile; nothing was written
+	PassCancelled PassEnd = "cancelled" // the task was cancelled
 )

@@ -57,6 +57,11 @@ func (l *listener) ended(id TaskID) {
 	}
 }
 
+// worker returns a channel that gets a value when the worker should renew its lease, to be told something.
+func (l *listener) worker(id int64) (wake <-chan struct{}, leave func()) {
+	return l.subscribe(store.WorkerNotice(id))
+}
+
 func (l *listener) subscribe(notice string) (<-chan struct{}, func()) {
 	ch := make(chan struct{}, 1)
 	l.mu.Lock()

@@ -92,7 +92,7 @@ func (p *pass) resume(c store.Claimed, outcomes []replay.Record) {
 	p.ran, p.replayed = 0, 0
 	for _, r := range outcomes {
 		op, ok := p.waiting[r.Name]
-		if !ok {
+		if !ok || r.Outcome == replay.Pending {
 			continue
 		}
 		delete(p.waiting, r.Name)

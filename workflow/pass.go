@@ -25,18 +25,21 @@ type pass struct {
 
 	ctx    context.Context // ends when the lease is lost or the shutdown deadline is over
 	steps  context.Context // of the steps: ctx, as the middleware has left it
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 	replay *replay.Pass
 
 	results chan attempted
+	told    chan struct{} // something has become of the task: see look
 
 	running map[*replay.Op]running // attempts in flight
 	starts  []stepStart            // wanted, and waiting for the commit of what was handed out
 	retries map[*replay.Op]retryAt // between two attempts
-	waiting map[string]*replay.Op  // open waits for events and messages, by checkpoint
+	waiting map[string]*replay.Op  // open waits for events, messages and children, by checkpoint
 
 	records    []replay.Record // outcomes handed out and not on their way to the database yet
 	pending    map[string]bool // recorded steps that are between two attempts
+	children   []store.Child   // to be made with them
+	unwanted   []string        // records of children that are to end
 	answer     chan committed
 	committing bool
 
@@ -53,7 +56,8 @@ type pass struct {
 
 type running struct {
 	attempt int
-	cancel  context.CancelFunc
+	cancel  context.CancelFunc      // gives the attempt up
+	stop    context.CancelCauseFunc // tells its function to end, and waits for what it returns
 }
 
 type stepStart struct {
@@ -75,11 +79,12 @@ func newPass(s *session, q *claimer, c store.Claimed, flow Binding, history []re
 		session: s, queue: q, claimed: c, flow: flow,
 		info:    &passInfo{task: c.Task, generation: c.Generation, queue: q.name, registry: s.registry, workflow: c.Name, log: s.log, headers: c.Headers},
 		results: make(chan attempted),
+		told:    make(chan struct{}, 1),
 		running: make(map[*replay.Op]running),
 		waiting: make(map[string]*replay.Op),
 		answer:  make(chan committed, 1),
 	}
-	p.ctx, p.cancel = context.WithCancel(s.stepCtx)
+	p.ctx, p.cancel = context.WithCancelCause(s.stepCtx)
 	for _, r := range history {
 		switch {
 		case r.Outcome == replay.Pending:
@@ -113,12 +118,17 @@ func (p *pass) run() {
 		p.retryDue(now)
 		status := p.replay.Run()
 		p.drop(p.replay.Abandoned())
+		if status == replay.Parked && p.claimed.CancelRequested && !p.replay.Cancelled() {
+			p.observeCancel(now)
+			continue
+		}
 		p.records = append(p.records, p.replay.Decisions()...)
 		switch {
 		case status == replay.Diverged:
 			p.block(p.divergence())
 			return
 		case status == replay.Done:
+			p.planDetached(now)
 			p.finish()
 			return
 		}
@@ -175,6 +185,8 @@ func (p *pass) await(now, timer time.Time, stopping bool) bool {
 		return !p.over
 	case c := <-p.answer:
 		return p.accepted(c)
+	case <-p.told:
+		p.look()
 	case <-due:
 	case <-stop:
 	case <-p.ctx.Done():
@@ -219,6 +231,8 @@ func (p *pass) plan() (moved bool) {
 			p.records = append(p.records, replay.Record{Name: op.Name, Kind: replay.Sleep, Outcome: replay.Value, Time: now, State: state})
 			p.replay.StartSleep(op, wake)
 			moved = moved || !now.Before(wake)
+		case *childCall:
+			p.planChild(op, call, now)
 		case *waitCall:
 			p.waiting[op.Name] = op
 		}
@@ -256,7 +270,7 @@ func (p *pass) bound(op *replay.Op) Binding {
 	return p.session.registry.steps[call.name]
 }
 
-// drop stops what the branches wanted that have lost a race.
+// drop stops what branches wanted that have lost a race or were cancelled.
 func (p *pass) drop(abandoned []*replay.Op) {
 	for _, op := range abandoned {
 		if r, ok := p.running[op]; ok {
@@ -264,6 +278,9 @@ func (p *pass) drop(abandoned []*replay.Op) {
 			delete(p.running, op)
 		}
 		delete(p.retries, op)
+		if _, ok := op.Arg.(*childCall); ok && p.waiting[op.Name] == op {
+			p.unwanted = append(p.unwanted, op.Name)
+		}
 		delete(p.waiting, op.Name)
 		p.starts = slices.DeleteFunc(p.starts, func(s stepStart) bool { return s.op == op })
 	}
@@ -315,9 +332,10 @@ func (p *pass) hold(now time.Time) (hold bool, at time.Time) {
 
 func (p *pass) startSteps() {
 	for _, s := range p.starts {
-		ctx, cancel := context.WithCancel(p.steps)
-		p.running[s.op] = running{s.attempt, cancel}
-		go p.attemptStep(ctx, s.op, p.bound(s.op), s.attempt)
+		wanted, cancel := context.WithCancel(p.steps)
+		ctx, stop := context.WithCancelCause(wanted)
+		p.running[s.op] = running{s.attempt, cancel, stop}
+		go p.attemptStep(wanted, ctx, s.op, p.bound(s.op), s.attempt)
 	}
 	p.starts = nil
 }
@@ -336,7 +354,8 @@ func (p *pass) take(a attempted) {
 	}
 	now := p.session.clock.now()
 	bound := p.bound(a.op)
-	again := a.err != nil && a.attempt < bound.step.policy.attempts && !isPermanent(a.err)
+	cut := a.err != nil && p.replay.Cancelled() && !a.op.Shielded
+	again := a.err != nil && !cut && a.attempt < bound.step.policy.attempts && !isPermanent(a.err)
 	info := StepInfo{Task: p.claimed.Task, Step: bound.step.name, Checkpoint: a.op.Name, Attempt: a.attempt, Generation: p.claimed.Generation}
 	if hook := p.session.hooks.StepEnded; hook != nil {
 		hook(info, StepResult{Elapsed: a.elapsed, Err: a.err, Final: !again})
@@ -352,6 +371,9 @@ func (p *pass) take(a attempted) {
 		p.ran++
 		p.settle(a.op, rec)
 		p.recorded = append(p.recorded, recordedStep{info, nil})
+		return
+	case cut: // it was told to end, and has not done what it was to do
+		p.replay.Cut(a.op, now)
 		return
 	}
 	f := newFailure(a.err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/absurdgen/absurdgen/db"
 	"github.com/absurdgen/absurdgen/workflow/internal/replay"
 	"github.com/absurdgen/absurdgen/workflow/internal/store"
 )
@@ -22,18 +23,24 @@ func (p *pass) finish() {
 	case err == nil:
 		p.end(&store.Unit{Action: store.Complete, Payload: result}, PassCompleted)
 		return
+	case p.endsCancelled(err):
+		p.cancelled(err)
+		return
+	case p.continues(err):
+		return
 	case isInputError(err):
 		p.block("the task's input does not fit the code: " + err.Error())
 		return
 	}
+	err = p.continueMisuse(err)
 	f := newFailure(err)
-	f.Records = stepFailures(err)
+	f.Records = failedRecords(err)
 	if pe, ok := errors.AsType[*replay.PanicError](err); ok {
 		f.Name, f.Stack = "panic", storable(string(pe.Stack))
 	}
 	policy := &p.flow.flow.policy
 	// An error that wraps no recorded failure comes out of every replay in the same way: another attempt cannot change it.
-	if p.claimed.Attempt < policy.attempts && len(f.Records) > 0 && !isPermanent(err) {
+	if p.claimed.Attempt < policy.attempts && len(f.Records) > 0 && !isPermanent(err) && !p.replay.Cancelled() {
 		due := p.session.clock.now().Add(jitter(policy.delay(p.claimed.Attempt)))
 		p.end(&store.Unit{Action: store.Retry, Payload: encodeFailure(f), Due: due, Removed: f.Records}, PassRetried)
 		return
@@ -48,7 +55,7 @@ func (p *pass) unobserved() error {
 	case f == nil:
 		return nil
 	case f.Op() != nil:
-		return fmt.Errorf("workflow: nobody awaited the future of a failed step: %w", stepError(f.Op()))
+		return fmt.Errorf("workflow: nobody awaited the future of a failed %s: %w", f.Op().Kind, recordedError(f.Op()))
 	}
 	return fmt.Errorf("workflow: nobody awaited the future of a failed branch: %w", f.Err())
 }
@@ -70,7 +77,7 @@ func (p *pass) block(reason string) {
 
 // forget drops what has not been handed in for commit.
 func (p *pass) forget() {
-	p.records, p.recorded = nil, nil
+	p.records, p.recorded, p.children, p.unwanted = nil, nil, nil, nil
 	p.info.notes = notes{}
 }
 
@@ -101,14 +108,13 @@ func (p *pass) divergence() string {
 
 // commit sends a unit on its way, with all records that are due.
 func (p *pass) commit(u *store.Unit) {
-	u.Task, u.Token, u.Records = p.claimed.Task, p.claimed.Token, p.records
+	u.Task, u.Token, u.Records, u.Children, u.Unwanted = p.claimed.Task, p.claimed.Token, p.records, p.children, p.unwanted
 	for _, r := range p.records {
 		u.Renews = u.Renews || p.pending[r.Name]
 		if r.Outcome == replay.Pending {
 			p.setPending(r.Name)
 		}
 	}
-	p.records = nil
 	if n := &p.info.notes; n.fresh {
 		u.Published, u.Attributes = n.take(published), n.take(attribute)
 		n.fresh = false
@@ -118,6 +124,7 @@ func (p *pass) commit(u *store.Unit) {
 	if u.Action == store.Fail {
 		p.failure = u.Payload
 	}
+	p.records, p.children, p.unwanted = nil, nil, nil
 	p.committing = true
 	p.queue.committer.handIn(&commit{unit: u, answer: p.answer}, p.session.lost.Done())
 }
@@ -152,6 +159,10 @@ func (p *pass) accepted(c committed) bool {
 	case c.answer == store.OK:
 		p.tellRecorded(p.onWay)
 		return true
+	case c.answer == store.Requested:
+		p.tellRecorded(p.onWay)
+		p.claimed.CancelRequested = true
+		return true
 	default:
 		p.refused(c.answer)
 	}
@@ -161,6 +172,7 @@ func (p *pass) accepted(c committed) bool {
 // refused ends a pass whose run is not its own any more.
 func (p *pass) refused(answer store.Answer) {
 	if answer == store.Gone {
+		p.cancel(ErrCancelled)
 		p.ended(PassCancelled)
 	} else {
 		p.ended(PassLost)
@@ -195,6 +207,10 @@ func (p *pass) unstorable(err error) {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		reason = pg.Message // the detail would quote the payload
 	}
+	if errors.Is(err, db.ErrUnknownQueue) {
+		p.block("a child cannot be made: " + reason)
+		return
+	}
 	f := failure{Name: "$Unstorable", Message: storable("an outcome cannot be stored: " + reason)}
 	p.forget()
 	p.end(&store.Unit{Action: store.Fail, Payload: encodeFailure(f)}, PassFailed)
@@ -226,6 +242,6 @@ func (p *pass) ended(end PassEnd) {
 
 // close unwinds the workflow and lets the steps that still run know that nobody waits for them.
 func (p *pass) close() {
-	p.cancel()
+	p.cancel(nil)
 	p.replay.Stop()
 }

@@ -18,7 +18,7 @@ func Race[Out any](ctx Context, branches ...func(Context) (Out, error)) (winner 
 	bodies := make([]func(*replay.Branch) error, len(branches))
 	for i, f := range branches {
 		bodies[i] = func(b *replay.Branch) error {
-			v, err := f(&branchContext{b, c.pass})
+			v, err := f(&branchContext{branch: b, pass: c.pass, shielded: c.shielded})
 			outs[i] = v
 			return err
 		}

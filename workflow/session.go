@@ -27,9 +27,11 @@ type session struct {
 	stepSlots chan struct{}
 	txSlots   chan struct{} // of steps with a transaction of their own
 	passes    sync.WaitGroup
+	held      sync.Map // the *pass of each task that runs here, by TaskID
 	parked    *parked
 
 	stop    <-chan struct{} // closed when the worker should stop
+	told    <-chan struct{} // the lease is to be renewed now: there is something to be told of
 	lost    context.Context // ends when the lease is lost
 	lose    context.CancelFunc
 	stepCtx context.Context // ends when the lease is lost or the shutdown deadline is over
@@ -46,7 +48,8 @@ func (s *session) stopping() bool {
 }
 
 // keepLease renews the lease until ctx ends. When the last success is so long ago that the lease may have ended, the
-// session is lost: the worker does not wait for the database to say so.
+// session is lost: the worker does not wait for the database to say so. Each renewal also tells of tasks that were cancelled or
+// asked to end.
 func (s *session) keepLease(ctx context.Context) {
 	renewed := time.Now()
 	every := s.lease / 3
@@ -55,19 +58,21 @@ func (s *session) keepLease(ctx context.Context) {
 	for {
 		select {
 		case <-next.C:
+		case <-s.told:
 		case <-ctx.Done():
 			return
 		}
 		asked := time.Now()
 		// Two renewals missed: stop writing now, with a third of the lease left to be sure.
 		limit, cancel := context.WithDeadline(ctx, renewed.Add(2*every))
-		alive, err := s.workers.Renew(limit, s.id, s.lease)
+		alive, noticed, err := s.workers.Renew(limit, s.id, s.lease)
 		cancel()
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err == nil && alive:
 			renewed = asked
+			s.tell(noticed)
 		case err == nil, time.Since(renewed) >= 2*every:
 			s.log.Error("workflow: worker lost its lease; its runs go to other workers", "error", err)
 			s.lose()
@@ -78,6 +83,15 @@ func (s *session) keepLease(ctx context.Context) {
 			continue
 		}
 		next.Reset(every)
+	}
+}
+
+// tell has passes look at what has become of their tasks.
+func (s *session) tell(tasks []store.ID) {
+	for _, id := range tasks {
+		if p, ok := s.held.Load(TaskID(id)); ok {
+			poke(p.(*pass).told)
+		}
 	}
 }
 

@@ -86,6 +86,7 @@ func (f *flowSpec) task(params []byte, opts []SpawnOption) (store.Spawn, error) 
 	s := spawning{Spawn: store.Spawn{Name: f.name, Params: params}, queue: f.policy.queue}
 	s.Options.MaxDelay = f.policy.maxDelay
 	s.Options.MaxDuration = f.policy.maxDuration
+	s.Options.Version, s.Options.ShapeHash = f.policy.version, f.policy.shape
 	for _, o := range opts {
 		o(&s)
 	}

@@ -117,20 +117,8 @@ func (t Task[Out]) notFound() error {
 
 var errNoClient = errors.New("workflow: a task spawned in a transaction has no client: use Attach after the commit")
 
-// Terminate ends the task at once, without asking it: it is cancelled. A worker that runs it learns so when it next commits
-// something for it: then the contexts of its steps end, and nothing of it is written. A task that has ended stays as it is.
-func (t Task[Out]) Terminate(ctx context.Context) error {
-	if t.client == nil {
-		return errNoClient
-	}
-	if err := again(ctx, func() error { return t.client.store.Terminate(ctx, t.queue, t.ID) }); err != nil {
-		return fmt.Errorf("workflow: task %s was not terminated: %w", t.ID, hint(err))
-	}
-	return nil
-}
-
-// Retry gives a failed task another attempt. Only the step failures that the workflow's error wraps are removed: what has
-// succeeded is not done again.
+// Retry gives a failed task another attempt. Only the failures of steps and children that the workflow's error wraps are
+// removed: these are run again, what has succeeded is not.
 func (t Task[Out]) Retry(ctx context.Context) error {
 	if t.client == nil {
 		return errNoClient

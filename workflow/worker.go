@@ -174,6 +174,9 @@ func (w *Worker) session(ctx context.Context, workers store.Workers) (lost bool,
 		stop:      ctx.Done(),
 	}
 	defer s.parked.close()
+	told, leave := w.client.listener.worker(id)
+	defer leave()
+	s.told = told
 	// These outlive ctx: a worker that was told to stop still commits what its steps return.
 	after := context.WithoutCancel(ctx)
 	s.lost, s.lose = context.WithCancel(after)

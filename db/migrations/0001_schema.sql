@@ -12,7 +12,8 @@
 -- Finished tasks are in none of them, which is why claiming does not slow down as history grows.
 --
 -- Lock order, for every function: worker row; event rows by (queue, tenant, name); task rows by task id; then ready, timer,
--- wait, checkpoint and claim rows. Claims, flushes and sweeps never wait for a row: they SKIP LOCKED.
+-- wait, checkpoint and claim rows. Claims, flushes and sweeps never wait for a row: they SKIP LOCKED. Nor does anybody wait for
+-- the rows of a task's relatives.
 
 create schema if not exists absurd;
 
@@ -155,8 +156,8 @@ create index ready_by_tenant on absurd.ready (queue_no, tenant, name_no, priorit
 
 -- Kinds: w wake the task (sleep, retry, wait timeout); its due_at is the task's available_at, and it goes when the task wakes.
 -- The others say only "look again", may be early or too late to matter, and are removed or re-armed when they fire:
--- d at the cancellation policy, l at the lease of a run claimed through claim_task, e at the events of waits that could
--- not be registered.
+-- d at the cancellation policy or the deadline of a cancel request, l at the lease of a run claimed through claim_task, e at what others had locked:
+-- events of waits that could not be registered, relatives that could not be told.
 create table absurd.timers (
   queue_no integer not null,
   kind     "char" not null,

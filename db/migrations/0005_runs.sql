@@ -82,20 +82,36 @@ begin
 end
 $$;
 
--- end_task puts an open task into a final state. A failed run keeps its claim, a cancelled one does not. p_failure is kept also
--- for a task that is cancelled because its failed run may not be retried.
+-- end_task puts an open task into a final state, and tells its relatives. A failed run keeps its claim, a cancelled one does not.
+-- p_failure is kept also for a task that is cancelled because its failed run may not be retried.
 create function absurd.end_task(p_task absurd.tasks, p_state "char", p_result jsonb, p_failure jsonb, p_now timestamptz) returns void
+language plpgsql
+as $$
+begin
+  perform absurd.end_alone(p_task, p_state, p_result, p_failure, p_now);
+  if p_task.parent_id is not null or p_task.children is not null then
+    perform absurd.tell_relatives(p_task.queue_no, array[p_task.task_id], p_now);
+  end if;
+end
+$$;
+
+-- end_alone does so without telling the relatives.
+create function absurd.end_alone(p_task absurd.tasks, p_state "char", p_result jsonb, p_failure jsonb, p_now timestamptz) returns void
 language plpgsql
 as $$
 declare
   v_forget boolean := p_state = 'x' and p_failure is null;
 begin
   perform absurd.unschedule(p_task);
+  if p_state = 'x' then
+    perform absurd.notice_holder(p_task, p_now);
+  end if;
   update absurd.tasks t
   set state = p_state, ended_at = p_now, result = p_result, failure = p_failure, has_waits = false, wake_event = null,
       worker_id = case when v_forget then null else t.worker_id end,
       claimed_by = case when v_forget then null else t.claimed_by end,
-      claim_expires_at = case when v_forget then null else t.claim_expires_at end
+      claim_expires_at = case when v_forget then null else t.claim_expires_at end,
+      cancel_due_at = case when p_state = 'x' then least(t.cancel_due_at, p_now) else t.cancel_due_at end -- it gets no time to clean up
   where t.queue_no = p_task.queue_no and t.task_id = p_task.task_id;
   if p_state <> 'c' then
     perform absurd.note_ended(p_task.queue_no, p_state, array[p_task.task_id], p_now);

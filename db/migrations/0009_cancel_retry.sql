@@ -83,7 +83,7 @@ begin
   -- max_duration counts from here, or it would end the new attempt at once. Its timer may have gone with the old one. What was
   -- recorded together with the end of the task is not in has_records yet.
   update absurd.tasks t
-  set max_attempts = p_max_attempts, revived_at = p_now, has_records = true
+  set max_attempts = p_max_attempts, revived_at = p_now, has_records = true, cancel_requested_at = null, cancel_due_at = null
   where t.queue_no = p_task.queue_no and t.task_id = p_task.task_id;
   if v_due is not null then
     insert into absurd.timers (queue_no, kind, due_at, task_id) values (p_task.queue_no, 'd', v_due, p_task.task_id)

@@ -64,8 +64,7 @@ begin
       order by t.ended_at, t.task_id
       limit v_limit - v_deleted
       for update skip locked);
-    perform absurd.delete_task(v_queue_no, e.task_id) from unnest(v_ended) e (task_id);
-    v_deleted := v_deleted + cardinality(v_ended);
+    v_deleted := v_deleted + (select count(*) from unnest(v_ended) e (task_id) where absurd.delete_task(v_queue_no, e.task_id));
     exit when v_deleted >= v_limit;  -- the stretch may hold more: the next call looks at it again
     if cardinality(v_walked) = v_stretch then
       v_from := v_walked[v_stretch];
@@ -85,11 +84,18 @@ begin
 end
 $$;
 
--- delete_task deletes an ended task with all that belongs to it. Timers that look at a policy or a lease go when they are due.
-create function absurd.delete_task(p_queue_no integer, p_task_id uuid) returns void
+-- delete_task deletes an ended task with all that belongs to it. Timers that look at a policy or a lease go when they are due. A
+-- child whose parent has not heard of its end yet stays: false.
+create function absurd.delete_task(p_queue_no integer, p_task_id uuid) returns boolean
 language plpgsql
 as $$
 begin
+  if exists (
+    select from absurd.tasks t
+    where t.queue_no = p_queue_no and t.task_id = p_task_id and t.parent_id is not null
+      and absurd.awaits_child(t.parent_queue_no, t.parent_id, t.child_name, t.task_id)) then
+    return false;
+  end if;
   delete from absurd.waits w where w.queue_no = p_queue_no and w.task_id = p_task_id;
   delete from absurd.unique_keys k where k.queue_no = p_queue_no and k.task_id = p_task_id;
   delete from absurd.messages m where m.queue_no = p_queue_no and m.task_id = p_task_id;
@@ -100,6 +106,7 @@ begin
   delete from absurd.idempotency_keys k where k.queue_no = p_queue_no and k.task_id = p_task_id;
   perform absurd.forget_ended(t) from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = p_task_id and t.state <> 'c';
   delete from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = p_task_id;
+  return true;
 end
 $$;
 

@@ -27,11 +27,14 @@ end
 $$;
 
 -- renew_worker extends a worker's lease to p_lease_ms milliseconds from now, never shortens it, and answers its
--- end. Null: the worker is unknown or its lease has ended; it must stop writing and register again. Locks the
--- worker's row.
-create function absurd.renew_worker(p_worker bigint, p_lease_ms integer) returns timestamptz
+-- end, and the tasks that it should look at, because they have been cancelled or asked to end while it held them: at
+-- most a thousand, the latest, each for a minute, whether the worker still holds it or not. No row: the worker is unknown or its lease has ended; it must
+-- stop writing and register again. Locks the worker's row.
+create function absurd.renew_worker(p_worker bigint, p_lease_ms integer)
+returns table (lease_end timestamptz, noticed uuid[])
 language plpgsql
 as $$
+#variable_conflict use_column
 declare
   v_now timestamptz := absurd.current_time();
   v_end timestamptz;
@@ -41,7 +44,12 @@ begin
   set lease_expires_at = greatest(w.lease_expires_at, v_now + p_lease_ms * interval '1 millisecond')
   where w.worker_id = p_worker and w.lease_expires_at > v_now and absurd.own_worker(w.login)
   returning w.lease_expires_at into v_end;
-  return v_end;
+  if v_end is null then
+    return;
+  end if;
+  delete from absurd.notices n where n.worker_id = p_worker and n.noted_at < v_now - interval '1 minute';
+  return query
+    select v_end, array(select n.task_id from absurd.notices n where n.worker_id = p_worker order by n.noted_at desc limit 1000);
 end
 $$;
 
@@ -127,8 +135,9 @@ create function absurd.take_back(p_queue_no integer, p_rows tid[], p_lost boolea
 language plpgsql
 as $$
 declare
-  v_told   bigint;
-  v_failed uuid[];
+  v_told    bigint;
+  v_failed  uuid[];
+  v_related uuid[];
 begin
   with taken as (
     update absurd.tasks t
@@ -141,20 +150,24 @@ begin
         token       = t.token + 1,
         worker_id   = null
     where t.ctid = any (p_rows)
-    returning t.task_id, t.state, t.name_no, t.priority, t.available_at, t.watched, t.tenant
+    returning t.task_id, t.state, t.name_no, t.priority, t.available_at, t.watched, t.tenant, t.parent_id, t.children
   ), back as (
     insert into absurd.ready (queue_no, name_no, priority, available_at, task_id, tenant)
     select p_queue_no, k.name_no, k.priority, k.available_at, k.task_id, nullif(k.tenant, '') from taken k where k.state = 'p'
   )
   select count(*) filter (where k.state = 'p'), count(*) filter (where k.state = 'f'),
          count(absurd.notify_ended(k.task_id)) filter (where k.state = 'f' and k.watched),
-         array_agg(k.task_id) filter (where k.state = 'f')
-  into requeued, poisoned, v_told, v_failed
+         array_agg(k.task_id) filter (where k.state = 'f'),
+         array_agg(k.task_id) filter (where k.state = 'f' and (k.parent_id is not null or k.children is not null))
+  into requeued, poisoned, v_told, v_failed, v_related
   from taken k;
 
   if poisoned > 0 then
     perform absurd.note_ended(p_queue_no, 'f', v_failed, p_now);
     perform absurd.drop_waits(p_queue_no, v_failed);
+  end if;
+  if v_related is not null then
+    perform absurd.tell_relatives(p_queue_no, v_related, p_now);
   end if;
   if requeued > 0 then
     perform absurd.notify_ready(p_queue_no);
@@ -231,6 +244,7 @@ as $$
 begin
   if not exists (select from absurd.claims c where c.worker_id = p_worker) then
     delete from absurd.worker_queues w where w.worker_id = p_worker;
+    delete from absurd.notices n where n.worker_id = p_worker;
     delete from absurd.workers w where w.worker_id = p_worker;
   end if;
 end

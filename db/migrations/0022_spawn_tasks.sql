@@ -2,7 +2,7 @@
 
 -- spawn_plain makes one task without options. It is a path of its own because most spawns are just this, and statements over
 -- arrays, whose plans are made anew at each call, cost several times as much for one row.
-create function absurd.spawn_plain(p_queue_no integer, p_name text, p_params jsonb, p_now timestamptz) returns uuid
+create function absurd.spawn_plain(p_queue_no integer, p_name text, p_params jsonb, p_version text, p_shape text, p_now timestamptz) returns uuid
 language plpgsql
 as $$
 declare
@@ -14,8 +14,8 @@ begin
     perform absurd.add_task_names(p_queue_no, array[p_name]);
     select n.name_no into v_name_no from absurd.task_names n where n.queue_no = p_queue_no and n.task_name = p_name;
   end if;
-  insert into absurd.tasks (task_id, enqueue_at, available_at, queue_no, name_no, max_attempts, params)
-  values (v_task_id, p_now, p_now, p_queue_no, v_name_no, 5, p_params);
+  insert into absurd.tasks (task_id, enqueue_at, available_at, queue_no, name_no, max_attempts, version, shape_hash, params)
+  values (v_task_id, p_now, p_now, p_queue_no, v_name_no, 5, nullif(p_version, ''), nullif(p_shape, ''), p_params);
   insert into absurd.ready (queue_no, name_no, priority, available_at, task_id)
   values (p_queue_no, v_name_no, 0, p_now, v_task_id);
   perform absurd.notify_ready(p_queue_no);
@@ -292,9 +292,13 @@ $$;
 --   workflow_run     id of a workflow run of the queue that was made by hand and has not ended: the task becomes one of its tasks
 --   tenant           label of up to 200 bytes, but not "*"; default: the session's (see session_tenant)
 --
+-- p_versions and p_shapes say which code spawns each task, for whoever looks at it: up to 100 bytes each; null or '' is
+-- unknown. They are no options, so that a task with nothing else to say of it stays plain.
+--
 -- AB004 unknown queue, AB005 bad option, AB006 bad task name, AB007 key used with another input, 42501 a tenant that
 -- this session may not use; nothing is made then. It takes no locks but those of new rows; see reserve_keys for when it waits.
-create function absurd.spawn_tasks(p_queue text, p_names text[], p_params jsonb[], p_options jsonb[])
+create function absurd.spawn_tasks(p_queue text, p_names text[], p_params jsonb[], p_options jsonb[],
+  p_versions text[] default null, p_shapes text[] default null)
 returns table (ord integer, task_id uuid, attempt integer, created boolean)
 language plpgsql
 set plan_cache_mode = force_generic_plan set enable_mergejoin = off set jit = off
@@ -310,8 +314,15 @@ declare
   v_owners   uuid[];                -- of the idempotency keys; null when no task has one
   v_starts   timestamptz[];         -- null when no task has options
 begin
-  if v_count <> coalesce(cardinality(p_params), 0) or v_count <> coalesce(cardinality(p_options), v_count) then
-    raise exception 'spawn_tasks needs as many params and options as names' using errcode = 'AB005';
+  if v_count <> coalesce(cardinality(p_params), 0) or v_count <> coalesce(cardinality(p_options), v_count)
+    or v_count <> coalesce(cardinality(p_versions), v_count) or v_count <> coalesce(cardinality(p_shapes), v_count) then
+    raise exception 'spawn_tasks needs as many params, options, versions and shapes as names' using errcode = 'AB005';
+  end if;
+  if p_versions is not null or p_shapes is not null then
+    perform from unnest(p_versions || p_shapes) u(text) where octet_length(u.text) > 100;
+    if found then
+      raise exception 'a version or shape hash of more than 100 bytes was given to spawn_tasks' using errcode = 'AB005';
+    end if;
   end if;
   if v_count = 0 then
     return;
@@ -320,7 +331,7 @@ begin
     p_options := absurd.tenant_options(p_options, v_count);
   end if;
   if v_count = 1 and p_options[1] is null then
-    return query select 1, absurd.spawn_plain(v_queue_no, p_names[1], coalesce(p_params[1], 'null'), v_now), 1, true;
+    return query select 1, absurd.spawn_plain(v_queue_no, p_names[1], coalesce(p_params[1], 'null'), p_versions[1], p_shapes[1], v_now), 1, true;
     return;
   end if;
 
@@ -360,21 +371,23 @@ begin
   end if;
 
   if v_options is null then
-    insert into absurd.tasks (task_id, enqueue_at, available_at, queue_no, name_no, max_attempts, params)
-    select u.task_id, v_now, v_now, v_queue_no, u.name_no, 5, coalesce(u.params, 'null')
-    from unnest(v_ids, v_name_nos, p_params) u(task_id, name_no, params);
+    insert into absurd.tasks (task_id, enqueue_at, available_at, queue_no, name_no, max_attempts, version, shape_hash, params)
+    select u.task_id, v_now, v_now, v_queue_no, u.name_no, 5, nullif(u.version, ''), nullif(u.shape, ''), coalesce(u.params, 'null')
+    from unnest(v_ids, v_name_nos, p_params, p_versions, p_shapes) u(task_id, name_no, params, version, shape);
 
     insert into absurd.ready (queue_no, name_no, priority, available_at, task_id)
     select v_queue_no, u.name_no, 0, v_now, u.task_id
     from unnest(v_ids, v_name_nos) u(task_id, name_no);
   else
     insert into absurd.tasks (task_id, enqueue_at, available_at, queue_no, name_no, state, max_attempts, priority, tenant,
-      idempotency_key, tags, retry_strategy, cancellation, headers, params)
+      idempotency_key, tags, version, shape_hash, retry_strategy, cancellation, headers, params)
     select u.task_id, v_now, u.start_at, v_queue_no, u.name_no, case when u.start_at > v_now then 's' else 'p' end::"char",
       coalesce((u.options ->> 'max_attempts')::numeric::integer, 5), coalesce((u.options ->> 'priority')::numeric::smallint, 0),
-      coalesce(u.options ->> 'tenant', ''), u.options ->> 'idempotency_key', nullif(u.options -> 'tags', 'null'), nullif(u.options -> 'retry_strategy', 'null'),
+      coalesce(u.options ->> 'tenant', ''), u.options ->> 'idempotency_key', nullif(u.options -> 'tags', 'null'), nullif(u.version, ''),
+      nullif(u.shape, ''), nullif(u.options -> 'retry_strategy', 'null'),
       nullif(u.options -> 'cancellation', 'null'), nullif(u.options -> 'headers', 'null'), coalesce(u.params, 'null')
-    from unnest(v_ids, v_owners, v_name_nos, p_params, v_options, v_starts) u(task_id, owner, name_no, params, options, start_at)
+    from unnest(v_ids, v_owners, v_name_nos, p_params, v_options, v_starts, p_versions, p_shapes)
+      u(task_id, owner, name_no, params, options, start_at, version, shape)
     where u.owner is null or u.owner = u.task_id;
 
     insert into absurd.ready (queue_no, name_no, priority, available_at, task_id, tenant)

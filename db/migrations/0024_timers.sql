@@ -4,8 +4,8 @@
 -- Each is locked together with its task, passing over what others have locked; such a timer stays. Kinds:
 --
 --   w  a sleeping or blocked task becomes pending; waits of it whose time is up get their timeout recorded
---   e  see recheck_waits
---   d  the task is cancelled if its policy's deadline has come; else the timer is armed for the deadline that runs
+--   e  see recheck_waits and settle_relatives
+--   d  the task is cancelled if its policy's deadline, or that of a cancel request, has come; else the timer is armed for the deadline that runs
 --   l  a run whose claim_task lease has ended fails; if the lease was extended the timer is armed for its new end
 create function absurd.fire_timers(p_queue_no integer, p_kind "char", p_limit integer, p_now timestamptz) returns integer
 language plpgsql
@@ -13,9 +13,10 @@ set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off se
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-  v_timers tid[];
-  v_tasks  uuid[];
-  v_fired  integer;
+  v_timers  tid[];
+  v_tasks   uuid[];
+  v_related uuid[];
+  v_fired   integer;
 begin
   perform from absurd.timers m where m.queue_no = p_queue_no and m.kind = p_kind and m.due_at <= p_now limit 1;
   if not found then
@@ -25,10 +26,11 @@ begin
     v_fired := absurd.fire_deadlines(p_queue_no, p_kind, p_limit, p_now);
   else
     -- A task that came back to sleep before it was looked at again has more than one timer of kind e.
-    select array_agg(l.timer), array_agg(distinct l.task_id) filter (where l.state = 's' or l.state = 'b' and p_kind = 'w')
-    into v_timers, v_tasks
+    select array_agg(l.timer), array_agg(distinct l.task_id) filter (where l.state = 's' or l.state = 'b' and p_kind = 'w'),
+           array_agg(distinct l.task_id) filter (where p_kind = 'e' and (l.parent_id is not null or l.children is not null))
+    into v_timers, v_tasks, v_related
     from (
-      select m.timer, m.task_id, t.state
+      select m.timer, m.task_id, t.state, t.parent_id, t.children
       from (
         select m.ctid as timer, m.task_id
         from absurd.timers m
@@ -37,7 +39,10 @@ begin
         for update skip locked
       ) m
       cross join lateral (
-        select t.state from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = m.task_id for no key update skip locked
+        select t.state, t.parent_id, t.children
+        from absurd.tasks t
+        where t.queue_no = p_queue_no and t.task_id = m.task_id
+        for no key update skip locked
       ) t
       limit p_limit
     ) l;
@@ -51,6 +56,9 @@ begin
     if v_tasks <> '{}' then
       perform absurd.make_pending(p_queue_no, v_tasks, p_now);
       perform absurd.notify_ready(p_queue_no);
+    end if;
+    if v_related is not null then
+      perform absurd.settle_relatives(p_queue_no, v_related, p_now);
     end if;
   end if;
   if v_fired = 0 then
@@ -110,7 +118,8 @@ begin
     -- A task can have several timers of a kind, and the loop has read their rows ahead of what it does to the first.
     continue when v_timer.state in ('c', 'f', 'x') or v_timer.task_id = any (v_done);
     if p_kind = 'd' then
-      v_next := absurd.policy_deadline(v_timer.cancellation, v_timer.enqueue_at, v_timer.first_started_at, v_timer.revived_at, p_now);
+      v_next := least(v_timer.cancel_due_at,
+        absurd.policy_deadline(v_timer.cancellation, v_timer.enqueue_at, v_timer.first_started_at, v_timer.revived_at, p_now));
     else
       v_next := case when v_timer.state = 'r' and v_timer.claimed_by is not null then v_timer.claim_expires_at end;
     end if;

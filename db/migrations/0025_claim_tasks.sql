@@ -128,13 +128,14 @@ $$;
 -- numbers it gives (see join_queue), in the order (priority, available_at, task_id). Each gets the next token,
 -- which every write of the run must carry. Before, it removes the worker's claims in p_done_claims (their tasks
 -- have all left the worker) and moves due timers, at most p_limit of each kind. One row a run, in claim order;
--- claim_no is the same for all runs of one call. has_records tells whether there is anything to load. AB008
+-- claim_no is the same for all runs of one call. has_records tells whether there is anything to load, cancel_requested
+-- whether the task was asked to end. AB008
 -- when the worker's lease has ended, AB004 for an unknown queue. Waits for no lock but that of a sweep or a
 -- retirement on its own worker's row.
 create function absurd.claim_tasks(p_queue text, p_worker bigint, p_limit integer, p_name_nos integer[], p_done_claims bigint[])
 returns table (claim_no bigint, task_id uuid, name_no integer, token integer, attempt integer, generation integer, max_attempts integer,
   lost_leases integer, has_records boolean, enqueue_at timestamptz, first_started_at timestamptz, claimed_at timestamptz,
-  params jsonb, headers jsonb, retry_strategy jsonb)
+  params jsonb, headers jsonb, retry_strategy jsonb, cancel_requested boolean)
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set enable_bitmapscan = off set jit = off
 set plan_cache_mode = force_generic_plan
@@ -192,7 +193,8 @@ begin
       returning t.*
     )
     select v_claim_no, h.task_id, h.name_no, h.token, h.attempt, h.generation, h.max_attempts, h.lost_leases::integer, h.has_records or h.token > 1,
-           h.enqueue_at, h.first_started_at, v_now, h.params, h.headers, h.retry_strategy
+           h.enqueue_at, h.first_started_at, v_now, h.params, h.headers, h.retry_strategy,
+           h.cancel_requested_at is not null
     from held h
     order by h.priority, h.available_at, h.task_id;
 end

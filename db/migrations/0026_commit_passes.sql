@@ -13,16 +13,20 @@
 --   suspend   the task sleeps until p_due (null: no time) or until one of its waits has an outcome, whichever is first
 --   block     the code and the records disagree, payload says how; tried again at p_due
 --   release   the run goes back to the queue as it is
+--   cancel    the task was asked to end, and has ended: cancelled, with the payload as its reason (null: none)
+--   continue  the task begins anew with the payload as its input (see continue_passes)
 --
 -- For every unit, and before its action, its records are stored. Their names must be new, else the whole call fails
 -- (23505), unless p_renews or p_resend is set: then the first record of a name stays, but a pending one (outcome n)
 -- is replaced. A unit may give a name once. Then the failures under its removed names go (see
 -- remove_failures), which may have come with the same unit. Kinds and outcomes are those of absurd.checkpoints;
--- a null time is now, a null fingerprint 0. Kinds of waits are those of absurd.waits.
+-- a null time is now, a null fingerprint 0. Kinds of waits are those of absurd.waits. Children are made with the unit that holds their
+-- records (see spawn_children), and unwanted ones are asked to end.
 --
 -- Answers, one row a unit:
 --
 --   ok         written
+--   requested  written, and somebody has asked the task to end
 --   busy       another transaction has locked the task's row: nothing of this unit was written; try again
 --   lost       the run is not (or no longer) this worker's under this token, or the worker's lease has ended: nothing was
 --              written, and never will be
@@ -32,7 +36,7 @@
 -- ok: every claim and every taking away of a run raises the token, so a task which has this token and is no longer
 -- running was left that way by its holder.
 --
--- Locks: the worker's row, shared; the rows of its tasks; then rows of events, ready, timers, waits and checkpoints that belong to them.
+-- Locks: the worker's row, shared; the rows of its tasks and their relatives; then rows of events, ready, timers, waits and checkpoints that belong to them.
 -- It never waits for another transaction (for two milliseconds at most where a placeholder of an event is
 -- added), unless that one ends the very worker. A unit that only records does not lock its task: while the worker's
 -- row is locked nobody can take its runs, and what else may happen to the task (it is cancelled, one of its waits
@@ -46,7 +50,10 @@ create function absurd.commit_passes(
   p_record_times timestamptz[], p_record_states jsonb[],
   p_wait_units integer[], p_wait_names text[], p_wait_kinds text[], p_wait_events text[], p_wait_timeouts timestamptz[],
   p_removed_units integer[], p_removed_names text[], p_resend boolean default false, p_renews boolean default false,
-  p_note_units integer[] default null, p_attributes jsonb[] default null, p_published jsonb[] default null)
+  p_note_units integer[] default null, p_attributes jsonb[] default null, p_published jsonb[] default null,
+  p_child_units integer[] default null, p_child_names text[] default null, p_child_ids uuid[] default null, p_child_queues text[] default null,
+  p_child_workflows text[] default null, p_child_params jsonb[] default null, p_child_options jsonb[] default null,
+  p_unwanted_units integer[] default null, p_unwanted_names text[] default null)
 returns table (unit integer, answer text)
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set enable_bitmapscan = off set jit = off
@@ -63,6 +70,8 @@ declare
   v_waiting  boolean[];
   v_answers  text[];
   v_stored   bigint;
+  v_more     integer[] := p_child_units || p_unwanted_units; -- units that touch more than their own records
+  v_related  uuid[];     -- tasks that have ended and have relatives
 begin
   p_tasks := absurd.shown_tasks(v_queue_no, p_tasks);
   -- Until this commits nobody may take a run from the worker: a sweep and a retirement need this row for themselves.
@@ -70,22 +79,23 @@ begin
   where w.worker_id = p_worker and w.lease_expires_at > absurd.current_time() and absurd.own_worker(w.login) for key share;
   v_alive := found;
 
-  select array_agg(h.row), array_agg(h.held), array_agg(h.attempt), array_agg(h.has_waits), array_agg(case when h.held then 'ok' end)
+  select array_agg(h.row), array_agg(h.held), array_agg(h.attempt), array_agg(h.has_waits), array_agg(case when h.asked then 'requested' when h.held then 'ok' end)
   into v_rows, v_held, v_attempts, v_waiting, v_answers
   from (
-    select l.row, l.row is not null or o.held is not null as held, coalesce(l.attempt, o.attempt) as attempt, l.has_waits
+    select l.row, l.row is not null or o.held is not null as held, coalesce(l.attempt, o.attempt) as attempt, l.has_waits,
+           coalesce(l.asked, o.asked) as asked
     from unnest(p_tasks, p_tokens, p_actions) with ordinality u(task_id, token, action, unit)
     left join lateral (
-      select t.ctid as row, t.attempt, t.has_waits
+      select t.ctid as row, t.attempt, t.has_waits, t.cancel_requested_at is not null as asked
       from absurd.tasks t
-      where u.action <> 'record'
+      where (u.action <> 'record' or u.unit = any (v_more))
         and t.queue_no = v_queue_no and t.task_id = u.task_id and t.state = 'r' and t.worker_id = p_worker and t.token = u.token
       for no key update skip locked
     ) l on true
     left join lateral (
-      select true as held, t.attempt
+      select true as held, t.attempt, t.cancel_requested_at is not null as asked
       from absurd.tasks t
-      where u.action = 'record'
+      where (u.action <> 'record' or u.unit = any (v_more)) is not true
         and t.queue_no = v_queue_no and t.task_id = u.task_id and t.state = 'r' and t.worker_id = p_worker and t.token = u.token
       offset 0
     ) o on true
@@ -94,12 +104,21 @@ begin
 
   if not v_alive then
     v_held := array_fill(false, array[cardinality(p_tasks)]);
-    v_answers := absurd.explain_refusals(v_queue_no, null, p_tasks, p_tokens, p_actions, v_held, p_resend);
+    v_answers := absurd.explain_refusals(v_queue_no, null, p_tasks, p_tokens, p_actions, v_held, v_answers, p_resend);
   elsif array_position(v_held, false) is not null then
-    v_answers := absurd.explain_refusals(v_queue_no, p_worker, p_tasks, p_tokens, p_actions, v_held, p_resend);
+    v_answers := absurd.explain_refusals(v_queue_no, p_worker, p_tasks, p_tokens, p_actions, v_held, v_answers, p_resend);
   end if;
 
   if array_position(v_held, true) is not null then
+    if cardinality(p_child_units) > 0 then
+      perform absurd.spawn_children(v_queue_no, p_tasks, v_held, p_child_units, p_child_names, p_child_ids, p_child_queues,
+        p_child_workflows, p_child_params, p_child_options, v_now);
+      -- It has written the rows of the parents.
+      select array_agg(case when u.row is not null then
+               (select t.ctid from absurd.tasks t where t.queue_no = v_queue_no and t.task_id = u.task_id) end order by u.unit)
+      into v_rows
+      from unnest(p_tasks, v_rows) with ordinality u(task_id, row, unit);
+    end if;
     if cardinality(p_record_units) > 0 then
       -- Not "on conflict", which costs a second WAL record a row.
       insert into absurd.checkpoints (recorded_at, fingerprint, task_id, queue_no, attempt, kind, outcome, checkpoint_name, state)
@@ -132,15 +151,25 @@ begin
       from unnest(p_removed_units, p_removed_names) u(unit, name)
       where v_held[u.unit];
     end if;
-    if p_actions && array['complete', 'fail', 'retry'] then
-      perform absurd.end_passes(v_queue_no, v_rows, p_tasks, p_actions, p_payloads, v_waiting, v_now);
+    if p_actions && array['complete', 'fail', 'cancel', 'retry'] then
+      v_related := absurd.end_passes(v_queue_no, v_rows, p_tasks, p_actions, p_payloads, v_waiting, v_now);
     end if;
     if p_actions && array['suspend', 'retry', 'block', 'release'] then
       perform absurd.park_passes(v_queue_no, v_rows, v_held, v_waiting, p_tasks, p_actions, p_payloads, p_due,
         p_wait_units, p_wait_names, p_wait_kinds, p_wait_events, p_wait_timeouts, v_now);
     end if;
+    if 'continue' = any (p_actions) then
+      perform absurd.continue_passes(v_queue_no, v_rows, p_tasks, p_actions, p_payloads, v_now);
+    end if;
     if cardinality(p_note_units) > 0 then
       perform absurd.note_passes(v_queue_no, p_tasks, v_held, p_note_units, p_attributes, p_published);
+    end if;
+    -- Last, because it writes rows of other tasks, which may be of this call too.
+    if cardinality(p_unwanted_units) > 0 then
+      perform absurd.end_unwanted(v_queue_no, p_tasks, v_held, p_unwanted_units, p_unwanted_names, v_now);
+    end if;
+    if v_related is not null then
+      perform absurd.tell_relatives(v_queue_no, v_related, v_now);
     end if;
   end if;
 
@@ -151,55 +180,60 @@ $$;
 -- explain_refusals says for each unit whose row commit_passes could not lock as held why not; see the answers
 -- there. A null worker has lost its lease.
 create function absurd.explain_refusals(p_queue_no integer, p_worker bigint, p_tasks uuid[], p_tokens integer[], p_actions text[],
-  p_held boolean[], p_resend boolean) returns text[]
+  p_held boolean[], p_answers text[], p_resend boolean) returns text[]
 language sql
 as $$
   select array_agg(
     case
-      when u.held then 'ok'
+      when u.held then u.answer
       when t.state = 'r' and t.worker_id = p_worker and t.token = u.token then 'busy'
       when t.token is distinct from u.token or t.state = 'r' then 'lost'
       when t.state = 'x' then 'cancelled'
       when p_resend and u.action <> 'record' then 'ok'
       else 'lost'
     end order by u.unit)
-  from unnest(p_tasks, p_tokens, p_actions, p_held) with ordinality u(task_id, token, action, held, unit)
+  from unnest(p_tasks, p_tokens, p_actions, p_held, p_answers) with ordinality u(task_id, token, action, held, answer, unit)
   left join lateral (
     select t.state, t.worker_id, t.token from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = u.task_id offset 0
   ) t on true
 $$;
 
--- end_passes does the actions complete and fail, and drops the waits of attempts that are over. p_rows: addresses of
--- the locked rows, null for units to leave alone.
+-- end_passes does the actions complete, fail and cancel, and drops the waits of attempts that are over. p_rows:
+-- addresses of the locked rows, null for units to leave alone. It answers the tasks that have ended and have relatives.
 create function absurd.end_passes(p_queue_no integer, p_rows tid[], p_tasks uuid[], p_actions text[], p_payloads jsonb[],
-  p_waiting boolean[], p_now timestamptz) returns void
+  p_waiting boolean[], p_now timestamptz) returns uuid[]
 language plpgsql
 as $$
 declare
-  v_told bigint;
+  v_told    bigint;
+  v_related uuid[];
 begin
   with ended as (
     update absurd.tasks t
-    set state    = case u.action when 'complete' then 'c' else 'f' end,
+    set state    = case u.action when 'complete' then 'c' when 'fail' then 'f' else 'x' end,
         result   = case u.action when 'complete' then u.payload end,
-        failure  = case u.action when 'fail' then u.payload end,
+        failure  = case when u.action <> 'complete' then u.payload end,
         ended_at = p_now
     from unnest(p_rows, p_actions, p_payloads) u(row, action, payload)
-    where t.ctid = u.row and u.action in ('complete', 'fail')
-    returning t.task_id, t.watched
+    where t.ctid = u.row and u.action in ('complete', 'fail', 'cancel')
+    returning t.task_id, t.watched, t.parent_id is not null or t.children is not null as related
   )
-  select count(absurd.notify_ended(e.task_id)) into v_told from ended e where e.watched;
+  select count(absurd.notify_ended(e.task_id)) filter (where e.watched), array_agg(e.task_id) filter (where e.related)
+  into v_told, v_related
+  from ended e;
 
-  if 'fail' = any (p_actions) then
-    perform absurd.note_ended(p_queue_no, 'f', array_agg(u.task_id), p_now)
+  if p_actions && array['fail', 'cancel'] then
+    perform absurd.note_ended(p_queue_no, case u.action when 'fail' then 'f' else 'x' end::"char", array_agg(u.task_id), p_now)
     from unnest(p_rows, p_tasks, p_actions) u(row, task_id, action)
-    where u.row is not null and u.action = 'fail';
+    where u.row is not null and u.action in ('fail', 'cancel')
+    group by u.action;
   end if;
   if array_position(p_waiting, true) is not null then
     perform absurd.drop_waits(p_queue_no, array_agg(u.task_id))
     from unnest(p_rows, p_tasks, p_actions, p_waiting) u(row, task_id, action, waiting)
-    where u.row is not null and u.waiting and u.action in ('complete', 'fail', 'retry');
+    where u.row is not null and u.waiting and u.action in ('complete', 'fail', 'cancel', 'retry');
   end if;
+  return v_related;
 end
 $$;
 
@@ -237,11 +271,13 @@ begin
 
   with parked as (
     update absurd.tasks t
-    set state        = case when u.due <= p_now then 'p' when u.action = 'block' then 'b' else 's' end,
-        available_at = case when u.due > p_now then u.due when u.action = 'release' then t.available_at else p_now end,
+    set state        = case when u.due <= p_now or (t.children is not null or t.cancel_requested_at is not null) and absurd.has_news(t, u.action) then 'p' when u.action = 'block' then 'b' else 's' end,
+        available_at = case when (t.children is not null or t.cancel_requested_at is not null) and absurd.has_news(t, u.action) then p_now
+                            when u.due > p_now then u.due when u.action = 'release' then t.available_at else p_now end,
         worker_id    = null,
         lost_leases  = case when u.action in ('suspend', 'retry') then 0 else t.lost_leases end, -- it has not killed its worker
         has_records  = true,
+        children     = case when u.action = 'suspend' and t.children <> 'n' then 'w' when t.children is not null then 'o' end::"char",
         has_waits    = u.action <> 'retry' and (t.has_waits or u.waits),
         attempt      = t.attempt + (u.action = 'retry')::integer,
         run_id       = case when u.action = 'retry' then absurd.portable_uuidv7() else t.run_id end,
@@ -265,5 +301,19 @@ begin
   if v_ready > 0 then
     perform absurd.notify_ready(p_queue_no);
   end if;
+end
+$$;
+
+-- has_news answers whether a run that wants to sleep has to go on at once: a child has ended while it ran, or the task has been
+-- asked to end and has not seen that yet.
+create function absurd.has_news(p_task absurd.tasks, p_action text) returns boolean
+language plpgsql stable
+as $$
+begin
+  return p_action = 'suspend' and (p_task.children is not distinct from 'n'
+    or p_task.cancel_requested_at is not null and not exists (
+      select from absurd.checkpoints c
+      where c.queue_no = p_task.queue_no and c.task_id = p_task.task_id and c.checkpoint_name = '$cancel'
+      offset 0));
 end
 $$;

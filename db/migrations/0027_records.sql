@@ -78,7 +78,7 @@ as $$
   from removed r
   cross join lateral (
     select x.ctid as row from absurd.checkpoints x
-    where x.queue_no = p_queue_no and x.task_id = r.task_id and x.seq > r.seq and x.outcome in ('v', 'f', 't')
+    where x.queue_no = p_queue_no and x.task_id = r.task_id and x.seq > r.seq and (x.outcome in ('v', 'f', 't') or x.kind = 'c' and x.outcome = 'n')
       and (r.path = '' or starts_with(x.checkpoint_name, r.path || '/') or starts_with(x.checkpoint_name, r.path || '.'))
       and not exists (select from unnest(p_tasks, p_names) u(task_id, name) where u.task_id = x.task_id and u.name = x.checkpoint_name)
     offset 0

@@ -22,7 +22,7 @@ as $$
     -- tasks, from outside
     ('spawn_task', 'pcwo'), ('spawn_tasks', 'pcwo'), ('emit_event', 'cwo'), ('emit_events', 'cwo'), ('send_messages', 'cwo'),
     ('get_task_result', 'cwov'), ('get_outcome', 'cwov'), ('get_notes', 'cwov'), ('watch_task', 'cwo'),
-    ('cancel_task', 'co'), ('retry_task', 'o'), ('retry_task_now', 'o'),
+    ('cancel_task', 'co'), ('request_cancel', 'co'), ('terminate_task', 'co'), ('retry_task', 'o'), ('retry_task_now', 'o'),
     ('get_task_checkpoint_state', 'wov'), ('get_task_checkpoint_states', 'wov'),
     -- workers
     ('claim_task', 'w'), ('complete_run', 'w'), ('fail_run', 'w'), ('schedule_run', 'w'), ('extend_claim', 'w'),

@@ -238,8 +238,12 @@ func checkInvariants(tb testing.TB, pool *pgxpool.Pool) {
 			select count(*) from absurd.timers m where m.kind = 'w' and not exists (select from absurd.tasks t
 			where t.queue_no = m.queue_no and t.task_id = m.task_id and t.state in ('s', 'b') and t.available_at = m.due_at)`,
 		"sleeping without end and without a wait": `
-			select count(*) from absurd.tasks t where t.state = 's' and t.available_at = 'infinity' and not exists (select from absurd.waits w
-			where w.queue_no = t.queue_no and w.task_id = t.task_id)`,
+			select count(*) from absurd.tasks t where t.state = 's' and t.available_at = 'infinity' and t.children is distinct from 'w'
+			and not exists (select from absurd.waits w where w.queue_no = t.queue_no and w.task_id = t.task_id)`,
+		"sleeping tasks that have not heard of a child's end, and that nobody tells": `
+			select count(*) from absurd.tasks p join absurd.checkpoints c using (queue_no, task_id) join absurd.tasks k on k.task_id = (c.state ->> 'task')::uuid
+			where p.state = 's' and c.kind = 'c' and c.outcome in ('n', 'N') and k.state in ('c', 'f', 'x')
+			and not exists (select from absurd.timers m where m.queue_no = k.queue_no and m.kind = 'e' and m.task_id = k.task_id)`,
 		"waits of final tasks": `
 			select count(*) from absurd.waits w join absurd.tasks t using (queue_no, task_id) where t.state in ('c', 'f', 'x')`,
 		"waits that no flag announces": `

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -37,11 +38,11 @@ func TestLeases(t *testing.T) {
 
 	// A shorter lease does not shorten the one that runs.
 	renewed, err := q.RenewWorker(t.Context(), pool, db.RenewWorkerParams{Worker: w.id, LeaseMs: 1})
-	if err != nil || renewed == nil || !renewed.Equal(end) {
+	if err != nil || len(renewed) != 1 || !renewed[0].LeaseEnd.Equal(end) {
 		t.Fatalf("renewed for 1 ms: %v, %v, want %v", renewed, err, end)
 	}
 	renewed, err = q.RenewWorker(t.Context(), pool, db.RenewWorkerParams{Worker: w.id, LeaseMs: 10 * lease})
-	if err != nil || renewed == nil || !renewed.After(end) {
+	if err != nil || len(renewed) != 1 || !renewed[0].LeaseEnd.After(end) {
 		t.Fatalf("renewed: %v, %v, want after %v", renewed, err, end)
 	}
 	for _, leaseMs := range []int32{0, -1} {
@@ -57,7 +58,7 @@ func TestLeases(t *testing.T) {
 
 	// A lost lease stays lost.
 	expire(t, pool)
-	if renewed, err := q.RenewWorker(t.Context(), pool, db.RenewWorkerParams{Worker: w.id, LeaseMs: lease}); err != nil || renewed != nil {
+	if renewed, err := q.RenewWorker(t.Context(), pool, db.RenewWorkerParams{Worker: w.id, LeaseMs: lease}); err != nil || len(renewed) > 0 {
 		t.Errorf("renewed an ended lease: %v, %v", renewed, err)
 	}
 	if _, err := q.ClaimTasks(t.Context(), pool, db.ClaimTasksParams{Queue: "q", Worker: w.id, MaxTasks: 1, NameNos: w.names}); !errors.Is(db.Err(err), db.ErrWorkerLost) {
@@ -66,7 +67,7 @@ func TestLeases(t *testing.T) {
 	if _, err := q.JoinQueue(t.Context(), pool, db.JoinQueueParams{Worker: w.id, Queue: "q", Names: []string{"t"}}); !errors.Is(db.Err(err), db.ErrWorkerLost) {
 		t.Errorf("join after the lease: %v", err)
 	}
-	if renewed, err := q.RenewWorker(t.Context(), pool, db.RenewWorkerParams{Worker: 1 << 40, LeaseMs: lease}); err != nil || renewed != nil {
+	if renewed, err := q.RenewWorker(t.Context(), pool, db.RenewWorkerParams{Worker: 1 << 40, LeaseMs: lease}); err != nil || len(renewed) > 0 {
 		t.Errorf("renewed an unknown worker: %v, %v", renewed, err)
 	}
 }
@@ -331,8 +332,11 @@ func TestWatchedEndNotifies(t *testing.T) {
 			id := spawn(t, pool, "")[0]
 			task := w.claimOne()
 			var want []string
+			if state == "cancelled" { // its worker is told
+				want = []string{fmt.Sprint("w:", w.id)}
+			}
 			if watched {
-				want = []string{"t:" + uuidText(id)}
+				want = append(want, "t:"+uuidText(id))
 				rows, err := w.q.WatchTask(t.Context(), pool, db.WatchTaskParams{Queue: "q", Task: id})
 				if err != nil || len(rows) != 1 || rows[0].State != "running" {
 					t.Fatalf("watch: %+v, %v", rows, err)

@@ -20,6 +20,7 @@ type Branch struct {
 	now     time.Time
 	seq     int  // of the latest outcome that it consumed, in the order of recording
 	dead    bool // it has lost a race: it gets no further
+	unheard int  // calls that were refused because of a cancel
 	changed map[string]*Op
 	end     Future
 	waits   []*Future // what it is parked on: it can run when one of them is done; empty: it can run
@@ -96,6 +97,8 @@ type Call struct {
 	Arg         any
 	Caller      func() []uintptr // called, if not nil, only where the position can be needed
 	Locate      bool             // it will be needed
+	Shielded    bool             // a cancel does not cut it short
+	Detached    bool             // the workflow may end before it does
 }
 
 // Start asks for a durable operation. The future is done at once when the outcome is recorded. The error says that the call
@@ -110,13 +113,20 @@ func (b *Branch) Start(c Call) (*Future, error) {
 		return nil, fmt.Errorf("the checkpoint name of %s %s would have %d bytes, the limit is %d: shorten its key",
 			c.Kind, c.Durable, len(name), MaxName)
 	}
-	op := &Op{Name: name, Kind: c.Kind, Fingerprint: c.Fingerprint, Arg: c.Arg, Asked: b.now, branch: b, caller: c.Caller}
+	op := &Op{Name: name, Kind: c.Kind, Fingerprint: c.Fingerprint, Arg: c.Arg, Shielded: c.Shielded, Detached: c.Detached,
+		Asked: b.now, branch: b, caller: c.Caller}
 	op.future.op = op
 	p.ops = append(p.ops, op)
-	if rec, ok := p.take(name); ok {
+	rec, recorded := p.take(name)
+	if recorded {
 		if why := mismatch(rec, op, repeat); why != "" {
 			b.Diverge(op, why)
 		}
+	}
+	if c, ok := p.cancelled(op, rec); ok {
+		op.Served = recorded
+		p.cut(op, c)
+	} else if recorded {
 		p.serve(op, rec)
 	}
 	// Beyond the frontier nothing can diverge any more.

@@ -14,7 +14,7 @@ type Divergence struct {
 }
 
 // take looks a record up and marks it as asked for. Pending records are no outcome: they are handed to the operation as its
-// prior attempt.
+// prior attempt, or as the child that it waits for.
 func (p *Pass) take(name string) (*entry, bool) {
 	e, ok := p.history[name]
 	if !ok {
@@ -28,6 +28,7 @@ func (p *Pass) serve(op *Op, e *entry) {
 	switch {
 	case e.Outcome == Pending:
 		op.Prior = &e.Record
+		op.Served = e.Kind == Child // it is on its way
 	case op.Kind == Sleep:
 		op.Served = true
 		op.wake = e.Wake
@@ -67,7 +68,7 @@ func (p *Pass) frontier() *Divergence {
 	var missed []Record
 	for _, e := range p.order {
 		// A call of Changed may go once the old side is gone: what it decided shows in the other records.
-		if e.asked || e.Outcome == Pending || e.Superseded || e.Kind == Patch || p.isDropped(pathOf(e.Name)) {
+		if e.asked || e.Outcome == Pending && e.Kind != Child || e.Superseded || e.Kind == Patch || p.isDropped(pathOf(e.Name)) {
 			continue
 		}
 		missed = append(missed, e.Record)

@@ -32,6 +32,8 @@ type Op struct {
 	Name        string // the checkpoint name
 	Kind        Kind
 	Fingerprint int64
+	Shielded    bool      // a cancel does not cut it short
+	Detached    bool      // the workflow may end before it does
 	Arg         any       // what the driver needs to perform it; the package never looks inside
 	Caller      []uintptr // the stack of the call, for messages
 	Asked       time.Time // the branch's time when it asked

@@ -43,6 +43,9 @@ type Pass struct {
 	failures  []failed // in the order of failing
 	races     []*race  // undecided
 	decisions []Record // come to, and not fetched by the driver yet
+	cancels   int      // observed
+	cuts      map[string]cut
+	deaf      bool     // see ErrDeaf
 	dropped   []string // the paths of branches that have lost a race
 	abandoned []*Op    // dropped with them, and not fetched by the driver yet
 
@@ -69,6 +72,7 @@ func New(c Config) *Pass {
 			p.order = append(p.order, e)
 		}
 		p.seq = len(p.order)
+		p.readCancels()
 	}
 	p.root = p.newBranch("", c.Start, func(b *Branch) error {
 		v, err := c.Body(b)
@@ -85,6 +89,8 @@ func (p *Pass) Run() Status {
 		switch {
 		case p.divergence != nil:
 			return Diverged
+		case p.deaf:
+			return Done
 		case !p.live:
 			if d := p.frontier(); d != nil {
 				p.divergence = d
@@ -143,14 +149,14 @@ func (p *Pass) compact() {
 	p.branches = kept
 }
 
-// ended reports whether every branch has returned and every operation has its outcome: parallelism is structured, so a
-// workflow ends when all it started has ended.
+// ended reports whether every branch has returned and every operation that is not detached has its outcome: parallelism is
+// structured, so a workflow ends when all it started has ended.
 func (p *Pass) ended() bool {
 	if !p.root.end.done || len(p.branches) > 1 {
 		return false
 	}
 	for _, op := range p.ops {
-		if !op.future.done {
+		if !op.future.done && !op.Detached {
 			return false
 		}
 	}
@@ -278,6 +284,9 @@ func (p *Pass) Unobserved() *Future {
 func (p *Pass) Result() ([]byte, error) {
 	if p.foreign.Load() {
 		return nil, ErrForeignContext
+	}
+	if p.deaf {
+		return nil, ErrDeaf
 	}
 	return p.result, p.root.end.err
 }

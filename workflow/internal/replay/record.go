@@ -11,8 +11,10 @@ const (
 	Sleep   Kind = 'z'
 	Event   Kind = 'e'
 	Message Kind = 'm'
+	Child   Kind = 'c'
 	Race    Kind = 'r'
 	Patch   Kind = 'p'
+	Cancel  Kind = 'k' // a cancel request that the workflow has seen
 )
 
 // String returns the word for k that messages use.
@@ -30,6 +32,10 @@ func (k Kind) String() string {
 		return "race"
 	case Patch:
 		return "answer of workflow.Changed"
+	case Child:
+		return "child"
+	case Cancel:
+		return "cancel"
 	}
 	return "operation of kind " + string(rune(k))
 }
@@ -42,7 +48,10 @@ const (
 	Value   Outcome = 'v' // the state is the result
 	Failure Outcome = 'f' // the state describes the error
 	Timeout Outcome = 't' // a wait ended without its event
-	Pending Outcome = 'n' // a step between two attempts; not an outcome yet
+	Pending Outcome = 'n' // a step between two attempts, a child that has not ended; not an outcome yet
+
+	// Cut is what becomes of an operation that a cancel cuts short. It is never recorded under the operation's name.
+	Cut Outcome = 'k'
 )
 
 // Record is one stored outcome.

@@ -27,6 +27,8 @@ type Claimed struct {
 	Claimed      time.Time // the engine's time of the claim
 	Params       []byte
 	Headers      []byte
+
+	CancelRequested bool // the task was asked to end
 }
 
 // Action says what becomes of a run when a unit is committed.
@@ -41,6 +43,8 @@ const (
 	Suspend  Action = "suspend"  // the run sleeps until Due or until one of Waits ends
 	Block    Action = "block"    // the code and the records disagree; looked at again at Due
 	Release  Action = "release"  // the run is handed back as it is
+	Cancel   Action = "cancel"   // the task was asked to end, and has; the payload says why, if there is more to say
+	Continue Action = "continue" // the task begins anew, with the payload as its input
 )
 
 // Wait is an open wait.
@@ -65,6 +69,21 @@ type Unit struct {
 
 	// Notes, as JSON objects whose members replace those of the same name; nil: none. An attribute that is null goes.
 	Attributes, Published []byte
+
+	Children []Child  // to be made; their pending records are among Records
+	Unwanted []string // records of children that are to end, because nobody waits for them any more
+}
+
+// Child is a task that a pass makes. Its id is fixed by the record that goes with it: a commit that is sent again makes no second
+// one.
+type Child struct {
+	Name     string // of its record
+	ID       ID
+	Queue    string
+	Workflow string
+	Params   []byte
+	Options  SpawnOptions
+	Abandon  bool // it outlives its parent
 }
 
 // Size returns about how many bytes of payload the unit holds.
@@ -72,6 +91,9 @@ func (u *Unit) Size() int {
 	size := len(u.Payload) + len(u.Attributes) + len(u.Published)
 	for _, r := range u.Records {
 		size += len(r.State)
+	}
+	for i := range u.Children {
+		size += len(u.Children[i].Params)
 	}
 	return size
 }
@@ -81,10 +103,11 @@ type Answer string
 
 // The answers.
 const (
-	OK   Answer = "ok"
-	Busy Answer = "busy"      // a row was locked by somebody else; send the unit again
-	Lost Answer = "lost"      // the run is no longer ours; nothing was written
-	Gone Answer = "cancelled" // the task was cancelled; nothing was written
+	OK        Answer = "ok"
+	Requested Answer = "requested" // ok, and the task was asked to end
+	Busy      Answer = "busy"      // a row was locked by somebody else; send the unit again
+	Lost      Answer = "lost"      // the run is no longer ours; nothing was written
+	Gone      Answer = "cancelled" // the task was cancelled; nothing was written
 )
 
 // Named is a record of a task by its name.

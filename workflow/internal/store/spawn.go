@@ -7,6 +7,7 @@ type Spawn struct {
 	Name    string
 	Params  []byte
 	Options SpawnOptions
+	Abandon bool // a child that outlives its parent
 }
 
 // SpawnOptions are the options of a task. The zero value is none.
@@ -24,6 +25,8 @@ type SpawnOptions struct {
 	UniqueKey      string    // while a task of this name with the key is open, that one is found
 	Refuse         bool      // or else the spawn is refused
 	Messages       []Message // sent to the task that is made or found
+	Version        string    // of the workflow's code; with the shape hash it is no option that makes a task less plain
+	ShapeHash      string
 }
 
 // None reports whether no option is set.

@@ -5,6 +5,7 @@ package store
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/absurdgen/absurdgen/db"
@@ -48,14 +49,19 @@ type Store interface {
 	// Notes returns a task's tags, attributes and published state. It returns nil for an unknown task.
 	Notes(ctx context.Context, queue string, task ID) (*Notes, error)
 
-	// Terminate cancels an open task at once. A task that has ended stays as it is.
-	Terminate(ctx context.Context, queue string, task ID) error
+	// Terminate cancels an open task and its descendants at once. A task that has ended stays as it is. known is false for an
+	// unknown task.
+	Terminate(ctx context.Context, queue string, task ID) (known bool, err error)
+
+	// RequestCancel asks an open task and its children to end within the given time; 0: the default, a minute. known is false for
+	// an unknown task.
+	RequestCancel(ctx context.Context, queue string, task ID, within time.Duration) (known bool, err error)
 
 	// Retry gives a failed task another attempt. known is false for an unknown task.
 	Retry(ctx context.Context, queue string, task ID) (known bool, err error)
 
 	// Listen calls listening when notifications begin to come, then heard with each of them, until ctx ends or there is no
-	// more to come. A notification is [ReadyNotice] or [EndedNotice].
+	// more to come. A notification is [ReadyNotice], [EndedNotice] or [WorkerNotice].
 	Listen(ctx context.Context, listening func(), heard func(notice string)) error
 
 	// Transactions returns how many steps may have a transaction at once. 0: none, as where there are no transactions.
@@ -64,6 +70,9 @@ type Store interface {
 	// Open returns what a worker on the given number of queues works with.
 	Open(ctx context.Context, queues int) (Workers, error)
 }
+
+// WorkerNotice is the notification that a worker should renew its lease now, because it is told of tasks then.
+func WorkerNotice(worker int64) string { return "w:" + strconv.FormatInt(worker, 10) }
 
 // ReadyNotice is the notification that a queue has work, sent while a worker on it is idle.
 func ReadyNotice(queue string) string { return "q:" + queue }
@@ -79,8 +88,9 @@ type Workers interface {
 	// Register makes a worker with a lease and returns its id.
 	Register(ctx context.Context, name string, lease time.Duration) (int64, error)
 
-	// Renew extends the lease. alive is false when the worker has lost it.
-	Renew(ctx context.Context, worker int64, lease time.Duration) (alive bool, err error)
+	// Renew extends the lease. alive is false when the worker has lost it. noticed are tasks that have been cancelled or asked to
+	// end while the worker held them; each is told for a while.
+	Renew(ctx context.Context, worker int64, lease time.Duration) (alive bool, noticed []ID, err error)
 
 	// Retire hands back what the worker still holds and removes it.
 	Retire(ctx context.Context, worker int64) error

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -14,7 +15,7 @@ func (e *engine) Commit(_ context.Context, units []*store.Unit, resend bool) ([]
 	now, leave := e.enter()
 	defer leave()
 	for _, u := range units {
-		if err := checkUnit(u); err != nil {
+		if err := errors.Join(checkUnit(u), e.checkChildren(u)); err != nil {
 			return nil, err
 		}
 	}
@@ -25,14 +26,20 @@ func (e *engine) Commit(_ context.Context, units []*store.Unit, resend bool) ([]
 		}
 	}
 	answers := make([]store.Answer, len(units))
+	var ended []*task
 	for i, u := range units {
 		t := e.q.tasks[u.Task]
 		switch {
 		case t == nil || t.token != u.Token:
 			answers[i] = store.Lost
 		case e.holds(t, u) && lost == nil:
-			answers[i] = store.OK
+			if answers[i] = store.OK; t.requested {
+				answers[i] = store.Requested
+			}
 			e.commit(t, u, now)
+			if t.ended() {
+				ended = append(ended, t)
+			}
 		case t.state == store.Running:
 			answers[i] = store.Lost
 		case t.state == store.Cancelled:
@@ -43,6 +50,12 @@ func (e *engine) Commit(_ context.Context, units []*store.Unit, resend bool) ([]
 			answers[i] = store.Lost
 		}
 	}
+	for i, u := range units {
+		if answers[i] == store.OK || answers[i] == store.Requested {
+			e.endUnwanted(e.q.tasks[u.Task], u.Unwanted, now)
+		}
+	}
+	e.tellRelatives(now, ended...)
 	return answers, nil
 }
 
@@ -82,6 +95,7 @@ func checkUnit(u *store.Unit) error {
 }
 
 func (e *engine) commit(t *task, u *store.Unit, now time.Time) {
+	e.spawnChildren(t, u, now)
 	for _, r := range u.Records {
 		r.Time = micros(r.Time)
 		if r.Time.IsZero() {
@@ -103,6 +117,13 @@ func (e *engine) commit(t *task, u *store.Unit, now time.Time) {
 	case store.Fail:
 		e.end(t, store.Failed, nil, u.Payload)
 		return
+	case store.Cancel:
+		e.end(t, store.Cancelled, nil, u.Payload)
+		return
+	case store.Continue:
+		t.begin(u.Payload, now)
+		e.notifyReady(e.q)
+		return
 	case store.Release:
 		t.state = store.Pending
 		e.notifyReady(e.q)
@@ -110,12 +131,22 @@ func (e *engine) commit(t *task, u *store.Unit, now time.Time) {
 	case store.Suspend:
 		t.lostLeases = 0 // it has not killed its worker
 		until = t.sleep(u.Waits, until, now)
+		if t.hasNews() {
+			until = now
+		}
 	case store.Retry:
 		t.lostLeases = 0
 		t.attempt++
 		t.waits = nil
 	case store.Block:
 		t.failure = u.Payload
+	}
+	switch {
+	case t.kin == childless:
+	case u.Action == store.Suspend && t.kin != hasNews:
+		t.kin = awaitsChildren
+	default:
+		t.kin = hasChildren
 	}
 	t.available = until
 	switch {

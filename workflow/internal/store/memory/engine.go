@@ -47,6 +47,7 @@ func (e *engine) Claim(_ context.Context, limit int, done []int64) ([]store.Clai
 		claimed[i] = store.Claimed{
 			ClaimNo: e.lastID, Task: t.id, Name: t.name, Token: t.token, Attempt: t.attempt, HasRecords: len(t.records) > 0,
 			FirstStarted: t.started, Claimed: now, Params: t.params, Headers: t.headers,
+			Generation: t.generation, CancelRequested: t.requested,
 		}
 	}
 	return claimed, nil
@@ -79,10 +80,10 @@ func (e *engine) ready(limit int, now time.Time) []*task {
 }
 
 func (e *engine) ReleaseUnknown(_ context.Context, known []int64) error {
-	_, leave := e.enter()
+	now, leave := e.enter()
 	defer leave()
 	if w := e.workers[e.worker]; w != nil {
-		e.drain(w, e.q, known, false, math.MaxInt)
+		e.drain(w, e.q, known, false, math.MaxInt, now)
 	}
 	return nil
 }

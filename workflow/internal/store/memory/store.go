@@ -330,24 +330,6 @@ func (t *task) outcome() *store.Outcome {
 	return &store.Outcome{Name: t.name, State: t.state, Attempt: t.attempt, Result: t.result, Failure: t.failure}
 }
 
-// Terminate cancels an open task at once.
-func (s *Store) Terminate(_ context.Context, queue string, id store.ID) error {
-	_, leave := s.enter()
-	defer leave()
-	q := s.queues[queue]
-	if q == nil {
-		return refuse("42P01", "queue %q does not exist", queue)
-	}
-	t := q.tasks[id]
-	if t == nil {
-		return refuse("P0001", "task %x not found in queue %q", id, queue)
-	}
-	if !t.ended() {
-		s.cancel(t)
-	}
-	return nil
-}
-
 // Retry gives a failed task another attempt.
 func (s *Store) Retry(_ context.Context, queue string, id store.ID) (known bool, err error) {
 	now, leave := s.enter()

@@ -32,6 +32,14 @@ type task struct {
 	lostLeases int
 	watched    bool
 
+	parent     *task
+	childName  string // the record of the parent that it answers
+	abandoned  bool   // it outlives its parent
+	kin        kin
+	requested  bool      // it was asked to end
+	cancelDue  time.Time // and has to by then
+	generation int
+
 	records         []replay.Record    // in the order of recording
 	waits           []store.Wait       // in the order in which they were stored
 	messages        []store.Message    // not received yet, the oldest first
@@ -66,9 +74,16 @@ func (t *task) find(name string) int {
 // write stores a record, unless there is one: the first one stays. But a pending one is replaced, and takes a new place.
 func (t *task) write(r replay.Record) {
 	if i := t.find(r.Name); i >= 0 {
-		if t.records[i].Outcome != replay.Pending {
+		if t.records[i].Outcome != replay.Pending || t.records[i].Superseded {
 			return
 		}
+	}
+	t.replace(r)
+}
+
+// replace stores a record in place of the one of its name, if there is one. It takes a new place.
+func (t *task) replace(r replay.Record) {
+	if i := t.find(r.Name); i >= 0 {
 		t.records = slices.Delete(t.records, i, i+1)
 	}
 	if r.Kind == replay.Sleep && json.Unmarshal(r.State, &r.Wake) != nil {
@@ -89,7 +104,7 @@ func (t *task) removeFailures(names []string) {
 		t.records = slices.Delete(t.records, i, i+1)
 		for j := i; j < len(t.records); j++ {
 			after := &t.records[j]
-			if after.Outcome != replay.Pending && below(after.Name, pathOf(r.Name)) && !slices.Contains(names, after.Name) {
+			if (after.Outcome != replay.Pending || after.Kind == replay.Child) && below(after.Name, pathOf(r.Name)) && !slices.Contains(names, after.Name) {
 				after.Superseded = true
 			}
 		}
@@ -118,7 +133,7 @@ func (t *task) makePending(now time.Time) {
 	t.failure = nil
 }
 
-// end puts a task into a final state.
+// end puts a task into a final state. Its relatives are to be told.
 func (s *Store) end(t *task, state store.State, result, failure []byte) {
 	t.state, t.result, t.failure, t.waits, t.worker = state, result, failure, nil, 0
 	q := t.queue
@@ -128,7 +143,20 @@ func (s *Store) end(t *task, state store.State, result, failure []byte) {
 	}
 }
 
-func (s *Store) cancel(t *task) { s.end(t, store.Cancelled, nil, nil) }
+// endAlone ends a task without asking it and without telling its relatives.
+func (s *Store) endAlone(t *task, now time.Time) {
+	s.noticeHolder(t, now)
+	if t.requested {
+		t.cancelDue = earlier(t.cancelDue, now) // it gets no time to clean up
+	}
+	s.end(t, store.Cancelled, nil, nil)
+}
+
+// cancel ends a task without asking it.
+func (s *Store) cancel(t *task, now time.Time) {
+	s.endAlone(t, now)
+	s.tellRelatives(now, t)
+}
 
 // revive begins another attempt of a failed task. The failures that its own names are removed.
 func (t *task) revive(now time.Time) {
@@ -138,6 +166,7 @@ func (t *task) revive(now time.Time) {
 	}
 	t.attempt++
 	t.lostLeases = 0
+	t.requested, t.cancelDue = false, time.Time{}
 	t.state, t.available, t.failure, t.revived = store.Pending, now, nil, now
 	t.queue.open = append(t.queue.open, t)
 	t.queue.arm(t, now)
@@ -148,7 +177,7 @@ const maxLostLeases = 10
 
 // takeBack returns a run from its worker to the queue: same attempt, new token. lost counts a lost lease. It reports whether the
 // task went back, and has not failed for that.
-func (s *Store) takeBack(t *task, lost bool) bool {
+func (s *Store) takeBack(t *task, lost bool, now time.Time) bool {
 	t.token++
 	t.worker, t.failure = 0, nil
 	if lost {
@@ -158,6 +187,7 @@ func (s *Store) takeBack(t *task, lost bool) bool {
 		message := fmt.Sprintf("%d workers in a row lost their lease while they ran this task", t.lostLeases)
 		failure, _ := json.Marshal(map[string]string{"name": "$LostLease", "message": message})
 		s.end(t, store.Failed, nil, failure)
+		s.tellRelatives(now, t)
 		return false
 	}
 	t.state = store.Pending

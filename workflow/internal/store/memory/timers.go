@@ -42,9 +42,13 @@ func (t *task) policyDue(now time.Time) (at time.Time) {
 	return t.started.Add(t.maxDuration)
 }
 
-// arm has the task's policy looked at when it is due.
+// arm has the task's policy, and the deadline of a request that it end, looked at when they are due.
 func (q *queue) arm(t *task, now time.Time) {
-	d := deadline{t.policyDue(now), t}
+	q.armAt(t, earlier(t.policyDue(now), t.cancelDue))
+}
+
+func (q *queue) armAt(t *task, at time.Time) {
+	d := deadline{at, t}
 	if !d.at.IsZero() && !slices.Contains(q.deadlines, d) {
 		q.deadlines = append(q.deadlines, d)
 	}
@@ -72,8 +76,8 @@ func (s *Store) fireDeadlines(q *queue, limit int, now time.Time) (fired int) {
 		q.deadlines = slices.DeleteFunc(q.deadlines, func(o deadline) bool { return o == d })
 		switch {
 		case d.task.ended():
-		case due(d.task.policyDue(now), now):
-			s.cancel(d.task)
+		case due(earlier(d.task.policyDue(now), d.task.cancelDue), now):
+			s.cancel(d.task, now)
 			fired++
 		default:
 			q.arm(d.task, now)

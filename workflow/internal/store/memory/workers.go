@@ -16,6 +16,8 @@ type worker struct {
 	lease  time.Time // when it ends
 	idle   map[string]bool
 	claims []claim
+
+	noticed map[store.ID]time.Time // tasks to look at
 }
 
 // claim is what a worker took with one call.
@@ -60,24 +62,24 @@ func (v view) Register(_ context.Context, _ string, lease time.Duration) (int64,
 		return 0, err
 	}
 	v.lastID++
-	v.workers[v.lastID] = &worker{id: v.lastID, lease: now.Add(lease.Truncate(time.Millisecond)), idle: make(map[string]bool)}
+	v.workers[v.lastID] = &worker{id: v.lastID, lease: now.Add(lease.Truncate(time.Millisecond)), idle: make(map[string]bool), noticed: make(map[store.ID]time.Time)}
 	return v.lastID, nil
 }
 
-func (v view) Renew(_ context.Context, id int64, lease time.Duration) (alive bool, err error) {
+func (v view) Renew(_ context.Context, id int64, lease time.Duration) (alive bool, noticed []store.ID, err error) {
 	now, leave := v.enter()
 	defer leave()
 	if err := checkLease(lease); err != nil {
-		return false, err
+		return false, nil, err
 	}
 	w, err := v.alive(id, now)
 	if err != nil {
-		return false, nil
+		return false, nil, nil
 	}
 	if end := now.Add(lease.Truncate(time.Millisecond)); end.After(w.lease) {
 		w.lease = end
 	}
-	return true, nil
+	return true, w.notices(now), nil
 }
 
 func (v view) Retire(_ context.Context, id int64) error {
@@ -85,7 +87,7 @@ func (v view) Retire(_ context.Context, id int64) error {
 	defer leave()
 	if w := v.workers[id]; w != nil {
 		w.lease = earlier(w.lease, now)
-		v.drain(w, nil, nil, false, math.MaxInt)
+		v.drain(w, nil, nil, false, math.MaxInt, now)
 		delete(v.workers, id)
 	}
 	return nil
@@ -93,7 +95,7 @@ func (v view) Retire(_ context.Context, id int64) error {
 
 // drain takes back what a worker holds, until about limit runs: those of one queue (nil: all) and of other claims than the spared.
 // Claims that hold nothing any more go.
-func (s *Store) drain(w *worker, q *queue, spared []int64, lost bool, limit int) (requeued, poisoned int) {
+func (s *Store) drain(w *worker, q *queue, spared []int64, lost bool, limit int, now time.Time) (requeued, poisoned int) {
 	w.claims = slices.DeleteFunc(w.claims, func(c claim) bool {
 		if q != nil && c.tasks[0].queue != q || slices.Contains(spared, c.no) || requeued+poisoned >= limit {
 			return false
@@ -101,7 +103,7 @@ func (s *Store) drain(w *worker, q *queue, spared []int64, lost bool, limit int)
 		for _, t := range c.tasks {
 			switch {
 			case t.state != store.Running || t.worker != w.id:
-			case s.takeBack(t, lost):
+			case s.takeBack(t, lost, now):
 				requeued++
 				s.notifyReady(t.queue)
 			default:
@@ -133,7 +135,7 @@ func (v view) Sweep(_ context.Context, limit int) ([]store.Swept, error) {
 		if limit <= 0 {
 			break
 		}
-		requeued, poisoned := v.drain(w, nil, nil, true, limit)
+		requeued, poisoned := v.drain(w, nil, nil, true, limit, now)
 		if len(w.claims) == 0 {
 			delete(v.workers, w.id)
 		}

@@ -45,6 +45,8 @@ func (e *engine) Claim(ctx context.Context, limit int, done []int64) ([]store.Cl
 			Claimed:      r.ClaimedAt.UTC(),
 			Params:       r.Params,
 			Headers:      r.Headers,
+
+			CancelRequested: r.CancelRequested,
 		}
 	}
 	return claimed, nil
@@ -157,6 +159,24 @@ func (e *engine) Commit(ctx context.Context, units []*store.Unit, resend bool) (
 			a.NoteUnits = append(a.NoteUnits, unit)
 			a.Attributes = append(a.Attributes, u.Attributes)
 			a.Published = append(a.Published, u.Published)
+		}
+		for i := range u.Children {
+			c := &u.Children[i]
+			options, err := childDocument(c)
+			if err != nil {
+				return nil, err
+			}
+			a.ChildUnits = append(a.ChildUnits, unit)
+			a.ChildNames = append(a.ChildNames, c.Name)
+			a.ChildIds = append(a.ChildIds, uuid(c.ID))
+			a.ChildQueues = append(a.ChildQueues, c.Queue)
+			a.ChildWorkflows = append(a.ChildWorkflows, c.Workflow)
+			a.ChildParams = append(a.ChildParams, c.Params)
+			a.ChildOptions = append(a.ChildOptions, options)
+		}
+		for _, name := range u.Unwanted {
+			a.UnwantedUnits = append(a.UnwantedUnits, unit)
+			a.UnwantedNames = append(a.UnwantedNames, name)
 		}
 		for _, name := range u.Removed {
 			a.RemovedUnits = append(a.RemovedUnits, unit)

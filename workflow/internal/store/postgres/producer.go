@@ -27,6 +27,12 @@ func (p producer) Spawn(ctx context.Context, queue string, tasks []store.Spawn) 
 			return nil, err
 		}
 		arg.Names[i], arg.Params[i], arg.Options[i] = tasks[i].Name, tasks[i].Params, options
+		if o := &tasks[i].Options; (o.Version != "" || o.ShapeHash != "") && arg.Versions == nil {
+			arg.Versions, arg.Shapes = make([]string, len(tasks)), make([]string, len(tasks))
+		}
+		if arg.Versions != nil {
+			arg.Versions[i], arg.Shapes[i] = tasks[i].Options.Version, tasks[i].Options.ShapeHash
+		}
 	}
 	rows, err := db.New().SpawnTasks(ctx, p.conn, arg)
 	if err != nil {
@@ -44,6 +50,28 @@ func document(o *store.SpawnOptions) (json.RawMessage, error) {
 	if o.None() {
 		return nil, nil
 	}
+	return json.Marshal(members(o))
+}
+
+// childDocument returns the options of a child as commit_passes takes them; nil for none.
+func childDocument(c *store.Child) (json.RawMessage, error) {
+	doc := members(&c.Options)
+	if c.Abandon {
+		doc["policy"] = "abandon"
+	}
+	if c.Options.Version != "" {
+		doc["version"] = c.Options.Version
+	}
+	if c.Options.ShapeHash != "" {
+		doc["shape_hash"] = c.Options.ShapeHash
+	}
+	if len(doc) == 0 {
+		return nil, nil
+	}
+	return json.Marshal(doc)
+}
+
+func members(o *store.SpawnOptions) map[string]any {
 	doc := make(map[string]any)
 	if len(o.Headers) > 0 {
 		doc["headers"] = o.Headers
@@ -89,7 +117,7 @@ func document(o *store.SpawnOptions) (json.RawMessage, error) {
 		}
 		doc["messages"] = messages
 	}
-	return json.Marshal(doc)
+	return doc
 }
 
 // seconds rounds up: a limit is never shorter than it was asked for.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -54,8 +55,19 @@ func outcome(rows []db.Outcome, err error) (*store.Outcome, error) {
 	return &store.Outcome{Name: r.TaskName, State: store.State(r.State), Attempt: int(r.Attempt), Result: r.Result, Failure: r.Failure}, nil
 }
 
-func (p *pooled) Terminate(ctx context.Context, queue string, task store.ID) error {
-	return db.Err(db.New().CancelTask(ctx, p.pool, db.CancelTaskParams{Queue: queue, TaskID: uuid(task)}))
+func (p *pooled) Terminate(ctx context.Context, queue string, task store.ID) (known bool, err error) {
+	rows, err := db.New().TerminateTask(ctx, p.pool, db.TerminateTaskParams{Queue: queue, Task: uuid(task)})
+	return len(rows) > 0, db.Err(err)
+}
+
+func (p *pooled) RequestCancel(ctx context.Context, queue string, task store.ID, within time.Duration) (known bool, err error) {
+	arg := db.RequestCancelParams{Queue: queue, Task: uuid(task)}
+	if within > 0 {
+		ms := within.Milliseconds()
+		arg.CleanupMs = &ms
+	}
+	rows, err := db.New().RequestCancel(ctx, p.pool, arg)
+	return len(rows) > 0, db.Err(err)
 }
 
 func (p *pooled) Retry(ctx context.Context, queue string, task store.ID) (known bool, err error) {

@@ -51,9 +51,15 @@ func (w workers) Register(ctx context.Context, name string, lease time.Duration)
 	return id, db.Err(err)
 }
 
-func (w workers) Renew(ctx context.Context, worker int64, lease time.Duration) (alive bool, err error) {
-	end, err := db.New().RenewWorker(ctx, w.pool, db.RenewWorkerParams{Worker: worker, LeaseMs: int32(lease.Milliseconds())})
-	return end != nil, db.Err(err)
+func (w workers) Renew(ctx context.Context, worker int64, lease time.Duration) (alive bool, noticed []store.ID, err error) {
+	rows, err := db.New().RenewWorker(ctx, w.pool, db.RenewWorkerParams{Worker: worker, LeaseMs: int32(lease.Milliseconds())})
+	if err != nil || len(rows) == 0 {
+		return false, nil, db.Err(err)
+	}
+	for _, id := range rows[0].Noticed {
+		noticed = append(noticed, id.Bytes)
+	}
+	return true, noticed, nil
 }
 
 func (w workers) Retire(ctx context.Context, worker int64) error {

@@ -25,7 +25,7 @@ type op struct {
 func (o op) String() string { return fmt.Sprintf("%s %v", o.kind, o.n) }
 
 // kinds are the operations, the frequent ones more than once.
-var kinds = strings.Fields("register renew retire sweep sweep advance advance advance spawn spawn spawn emit send send watch terminate retry " +
+var kinds = strings.Fields("register renew retire sweep sweep advance advance advance spawn spawn spawn emit send send watch terminate cancel retry " +
 	"claim claim claim claim claim commit commit commit commit commit commit commit commit release load named due idle")
 
 // player runs a sequence on one store. It knows workers, tasks and claims by the order in which they came, because each store
@@ -77,7 +77,7 @@ func (p *player) do(o op) string {
 		return p.register(o)
 	case "renew":
 		w := pick(p.ids, o.n[0])
-		alive, err := p.workers.Renew(p.ctx, w, time.Duration(o.n[1]%20)*time.Second)
+		alive, _, err := p.workers.Renew(p.ctx, w, time.Duration(o.n[1]%20)*time.Second)
 		return answer(err, "alive %v", alive)
 	case "retire":
 		return answer(p.workers.Retire(p.ctx, pick(p.ids, o.n[0])), "ok")
@@ -96,7 +96,7 @@ func (p *player) do(o op) string {
 		return answer(p.Store.Emit(p.ctx, p.Queue, []store.Event{{Name: eventName(o.n[0]), Payload: payload(o.n[1])}}, 0), "ok")
 	case "send":
 		return p.send(o)
-	case "watch", "terminate", "retry":
+	case "watch", "terminate", "cancel", "retry":
 		return p.outside(o)
 	case "claim":
 		return p.claim(o)
@@ -181,7 +181,11 @@ func (p *player) outside(o op) string {
 		if o.n[1]%3 > 0 {
 			return "not this time"
 		}
-		return answer(p.Store.Terminate(p.ctx, p.Queue, id), "ok")
+		known, err := p.Store.Terminate(p.ctx, p.Queue, id)
+		return answer(err, "known %v", known)
+	case "cancel":
+		known, err := p.Store.RequestCancel(p.ctx, p.Queue, id, time.Duration(o.n[1]%20)*time.Second)
+		return answer(err, "known %v", known)
 	case "retry":
 		known, err := p.Store.Retry(p.ctx, p.Queue, id)
 		return answer(err, "known %v", known)

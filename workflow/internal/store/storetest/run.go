@@ -33,6 +33,12 @@ func Run(t *testing.T, make Maker) {
 		"a batch that is sent again is known":                resends,
 		"an unknown claim is handed back":                    unknownClaims,
 		"notifications come to those who are idle":           notices,
+		"a child is made once and answers its parent":        children,
+		"a child's end wakes whoever sleeps, or will":        childWakes,
+		"a request to end goes to children, with a deadline": cancels,
+		"a termination ends descendants at once":             terminations,
+		"an unwanted child is asked to end":                  unwanted,
+		"continuing begins anew":                             continuing,
 	} {
 		t.Run(name, func(t *testing.T) { run(newSuite(t, make)) })
 	}
@@ -71,22 +77,24 @@ func tokens(s *suite) {
 	_, other := s.worker()
 	equal(s, "by another worker", s.commit(other, second, store.Unit{Action: store.Complete}), store.Lost)
 	equal(s, "records", s.records(first.Task), []string{})
-	s.must(s.Store.Terminate(s.ctx, s.Queue, first.Task))
+	s.terminate(first.Task)
 	equal(s, "after a termination", s.commit(s.engine, second, store.Unit{Action: store.Complete}), store.Gone)
-	s.must(s.Store.Terminate(s.ctx, s.Queue, first.Task))
+	s.terminate(first.Task)
 	equal(s, "state", s.state(first.Task).State, store.Cancelled)
-	s.refused(s.Store.Terminate(s.ctx, s.Queue, store.ID{}), "P0001")
+	known, err := s.Store.Terminate(s.ctx, s.Queue, store.ID{})
+	s.must(err)
+	equal(s, "an unknown task is known", known, false)
 }
 
 func leases(s *suite) {
 	c := s.started(store.SpawnOptions{})
 	s.Clock.Advance(lease - 2*time.Millisecond)
-	alive, err := s.workers.Renew(s.ctx, s.id, lease)
+	alive, _, err := s.workers.Renew(s.ctx, s.id, lease)
 	s.must(err)
 	equal(s, "renewed in time", alive, true)
 	s.Clock.Advance(lease)
 	equal(s, "after the lease, taken over or not", s.commit(s.engine, c, store.Unit{Action: store.Complete}), store.Lost)
-	alive, err = s.workers.Renew(s.ctx, s.id, lease)
+	alive, _, err = s.workers.Renew(s.ctx, s.id, lease)
 	s.must(err)
 	equal(s, "renewed late", alive, false)
 	_, err = s.engine.Claim(s.ctx, 1, nil)

@@ -103,6 +103,13 @@ func (s *suite) commit(e store.Engine, c store.Claimed, u store.Unit) store.Answ
 	return answers[0]
 }
 
+func (s *suite) terminate(id store.ID) {
+	s.Helper()
+	known, err := s.Store.Terminate(s.ctx, s.Queue, id)
+	s.must(err)
+	equal(s, "the task is known", known, true)
+}
+
 func (s *suite) emit(name string) {
 	s.Helper()
 	s.must(s.Store.Emit(s.ctx, s.Queue, []store.Event{{Name: name, Payload: []byte(`1`)}}, 0))

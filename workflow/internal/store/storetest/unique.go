@@ -17,14 +17,14 @@ func uniqueKeys(s *suite) {
 	both := store.SpawnOptions{UniqueKey: "k", IdempotencyKey: "i"}
 	_, err = s.Store.Spawn(s.ctx, s.Queue, []store.Spawn{{Name: "a", Options: both}})
 	s.refused(err, "AB005")
-	s.must(s.Store.Terminate(s.ctx, s.Queue, c.Task))
+	s.terminate(c.Task)
 	if next := s.spawn("a", refuse); next == c.Task {
 		s.Error("the key of a task that has ended was found")
 	}
 
 	known := store.SpawnOptions{IdempotencyKey: "i"}
 	ended := s.spawn("c", known)
-	s.must(s.Store.Terminate(s.ctx, s.Queue, ended))
+	s.terminate(ended)
 	known.Messages = join.Messages
 	_, err = s.Store.Spawn(s.ctx, s.Queue, []store.Spawn{{Name: "c", Options: known}})
 	s.refused(err, "AB010")
