@@ -117,6 +117,13 @@ func mistakes() map[string]mistake {
 }`,
 			want: `2:61: cannot use p (variable of type *Payments) as *Warehouse value in struct literal`,
 		},
+		"wrong payload type of a child": {
+			imports: `"github.com/absurdgen/absurdgen/workflow"`,
+			code: `func _(ctx workflow.Context) (Shipment, error) {
+	return Fulfil.Do(ctx, Item{})
+}`,
+			want: `2:24: cannot use Item{} (value of struct type Item) as Order value in argument to Fulfil.Do`,
+		},
 		"a fake of another type": {
 			imports: `"context"`,
 			code: `func _(charge func(context.Context, Item) (Receipt, error)) Fakes {
