@@ -69,8 +69,8 @@ func createError(err error) error {
 	return fmt.Errorf("embedded: create a database: %w", err)
 }
 
-// DropDatabase removes the database of dsn, and ends the connections that there are to it. It does nothing if the
-// database is not there.
+// DropDatabase removes the database of dsn, ends the connections that there are to it, and removes the roles that the schema
+// absurd made for its users: roles belong to the cluster and outlive a database. It does nothing if the database is not there.
 func DropDatabase(ctx context.Context, dsn string) error {
 	conf, err := pgx.ParseConfig(dsn)
 	if err != nil {
@@ -88,6 +88,16 @@ func DropDatabase(ctx context.Context, dsn string) error {
 	name := pgx.Identifier{conf.Database}.Sanitize()
 	if _, err := conn.Exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
 		return fmt.Errorf("embedded: drop a database: %w", err)
+	}
+	for _, kind := range []string{"producer", "client", "worker", "operator", "viewer", "tester"} {
+		role := pgx.Identifier{"absurd_" + kind + "_" + conf.Database}.Sanitize()
+		_, err := conn.Exec(ctx, "DROP ROLE IF EXISTS "+role)
+		if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "2BP01" {
+			continue // a clone of the database has given it rights
+		}
+		if err != nil {
+			return fmt.Errorf("embedded: drop a role of a dropped database: %w", err)
+		}
 	}
 	return nil
 }

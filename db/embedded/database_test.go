@@ -44,6 +44,7 @@ func TestDatabases(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close(t.Context())
+	mustQuery(t, template, "CREATE ROLE absurd_worker_"+conn.Config().Database)
 	for range 2 {
 		if err := DropDatabase(t.Context(), first); err != nil {
 			t.Errorf("drop: %v", err)
@@ -51,6 +52,9 @@ func TestDatabases(t *testing.T) {
 	}
 	if _, err := query(t.Context(), first, "SELECT 'up'"); err == nil {
 		t.Error("a dropped database can be connected to")
+	}
+	if got := mustQuery(t, template, "SELECT count(*)::text FROM pg_roles WHERE rolname LIKE 'absurd\\_%'"); got != "0" {
+		t.Errorf("%s roles outlive their database", got)
 	}
 	_, err = CloneDatabase(t.Context(), s.DSN())
 	if err == nil || !strings.Contains(err.Error(), "use CreateDatabase") {
