@@ -121,6 +121,10 @@ func (h *handles) do(ctx workflow.Context, n Node, place string) (string, error)
 		return h.mapped(ctx, n.N)
 	case "go", "all":
 		return h.branches(ctx, n)
+	case "child":
+		return toldOfChild(h.flow.Do(ctx, n.Kids[0]))
+	case "children":
+		return h.children(ctx, n)
 	case "race":
 		return h.race(ctx, n)
 	case "photo":
@@ -181,6 +185,30 @@ func (h *handles) branches(ctx workflow.Context, n Node) (string, error) {
 	}
 	out, err := workflow.All(ctx, futures...)
 	return "[" + strings.Join(out, " | ") + "]", err
+}
+
+func (h *handles) children(ctx workflow.Context, n Node) (string, error) {
+	futures := make([]*workflow.Future[string], len(n.Kids))
+	for i, kid := range n.Kids {
+		futures[i] = h.flow.Go(ctx, kid)
+	}
+	ends := make([]string, len(futures))
+	for i, f := range futures {
+		end, err := toldOfChild(f.Await(ctx))
+		if err != nil {
+			return "", err
+		}
+		ends[i] = end
+	}
+	return "{" + strings.Join(ends, " | ") + "}", nil
+}
+
+// toldOfChild puts the outcome of a child into words.
+func toldOfChild(v string, err error) (string, error) {
+	if failed, ok := errors.AsType[*workflow.ChildError](err); ok {
+		return fmt.Sprintf("child failed with %s: %s", failed.Type, failed.Message), nil
+	}
+	return v, err
 }
 
 // photo has two branches end by themselves. However late that is looked at, the one that was over first has won.

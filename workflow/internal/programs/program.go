@@ -11,7 +11,7 @@ import (
 // Program is a sequence of operations of one branch.
 type Program []Node
 
-// Node is one operation. N chooses among its kinds; Kids are the branches that it makes.
+// Node is one operation. N chooses among its kinds; Kids are the branches, or the children, that it makes.
 type Node struct {
 	Op   string
 	N    int
@@ -29,7 +29,7 @@ type Case struct {
 // ops are the operations without branches, then those with.
 var (
 	plain    = strings.Fields("step step step flaky slow hopeless keyed inline sleep sleep past event event never changed seeded now map photo")
-	branched = strings.Fields("go go all race")
+	branched = strings.Fields("go go all race child children")
 )
 
 // Random returns the case of a seed.
@@ -58,6 +58,9 @@ func program(r *rand.Rand, size, depth int) Program {
 			n.Op = branched[r.IntN(len(branched))]
 			for range 2 + r.IntN(2) {
 				n.Kids = append(n.Kids, program(r, 1+r.IntN(3), depth-1))
+			}
+			if n.Op == "children" && r.IntN(3) == 0 {
+				n.Kids[0] = append(n.Kids[0], Node{Op: "fail"})
 			}
 		}
 		p = append(p, n)
