@@ -100,9 +100,13 @@ type Querier interface {
 	GetTaskResult(ctx context.Context, db DBTX, arg GetTaskResultParams) ([]TaskResult, error)
 	// GetWorkflowRun returns a workflow run: one row, or none for an unknown one. ErrUnknownQueue.
 	GetWorkflowRun(ctx context.Context, db DBTX, arg GetWorkflowRunParams) ([]WorkflowRun, error)
-	// JoinQueue lets a worker take tasks of a queue, and returns the number of each task name, made where there was none.
+	// JoinQueue lets a worker take tasks of a queue, and returns the number of each task name, made where there was none. Tasks that
+	// other code than Code has blocked are tried again; nil: none is.
 	// ErrUnknownQueue, ErrInvalidName, ErrWorkerLost.
 	JoinQueue(ctx context.Context, db DBTX, arg JoinQueueParams) ([]NameNumber, error)
+	// ListBlocked returns what does not go on in a queue until other code comes, at most MaxTasks of each kind: blocked tasks, with the
+	// time of their next try, and ready ones whose name no worker knows. ErrUnknownQueue.
+	ListBlocked(ctx context.Context, db DBTX, arg ListBlockedParams) ([]BlockedTask, error)
 	// ListCheckpoints lists the records of a task in the order of their commits. Kinds are step, sleep, event, child, message, race, changed
 	// and cancel. ErrUnknownQueue, ErrInvalidOption.
 	ListCheckpoints(ctx context.Context, db DBTX, arg ListCheckpointsParams) ([]ListedCheckpoint, error)

@@ -19,6 +19,15 @@ type AwaitedEvent struct {
 	Payload       json.RawMessage
 }
 
+type BlockedTask struct {
+	TaskID   pgtype.UUID
+	TaskName string
+	State    string
+	Attempt  int32
+	Reason   *string
+	DueAt    *time.Time
+}
+
 type CheckpointState struct {
 	CheckpointName string
 	State          json.RawMessage

@@ -4,7 +4,7 @@
 -- declared as returning a table with one column of the function's name.
 
 create table name_number (task_name text not null, name_no integer not null);
-create or replace function absurd.join_queue(p_worker bigint, p_queue text, p_names text[]) returns setof name_number language sql as '';
+create or replace function absurd.join_queue(p_worker bigint, p_queue text, p_names text[], p_code text default null) returns setof name_number language sql as '';
 
 create table renewed_lease (lease_end timestamptz not null, noticed uuid[] not null);
 create or replace function absurd.renew_worker(p_worker bigint, p_lease_ms integer) returns setof renewed_lease language sql as '';
@@ -64,6 +64,9 @@ create or replace function absurd.retry_task_now(p_queue text, p_task uuid) retu
 
 create table swept_worker (worker_id bigint not null, requeued integer not null, poisoned integer not null);
 create or replace function absurd.sweep(p_limit integer) returns setof swept_worker language sql as '';
+
+create table blocked_task (task_id uuid not null, task_name text not null, state text not null, attempt integer not null, reason text, due_at timestamptz);
+create or replace function absurd.list_blocked(p_queue text, p_limit integer) returns setof blocked_task language sql as '';
 
 create table step_record (answer text not null, outcome text, recorded_at timestamptz, state jsonb);
 create or replace function absurd.record_step(p_queue text, p_worker bigint, p_task uuid, p_token integer, p_name text, p_fingerprint bigint,

@@ -8,19 +8,26 @@ import (
 )
 
 const joinQueue = `-- name: JoinQueue :many
-select task_name, name_no from absurd.join_queue(p_worker => $1, p_queue => $2, p_names => $3::text[])
+select task_name, name_no from absurd.join_queue(p_worker => $1, p_queue => $2, p_names => $3::text[], p_code => $4::text)
 `
 
 type JoinQueueParams struct {
 	Worker int64
 	Queue  string
 	Names  []string
+	Code   *string
 }
 
-// JoinQueue lets a worker take tasks of a queue, and returns the number of each task name, made where there was none.
+// JoinQueue lets a worker take tasks of a queue, and returns the number of each task name, made where there was none. Tasks that
+// other code than Code has blocked are tried again; nil: none is.
 // ErrUnknownQueue, ErrInvalidName, ErrWorkerLost.
 func (q *Queries) JoinQueue(ctx context.Context, db DBTX, arg JoinQueueParams) ([]NameNumber, error) {
-	rows, err := db.Query(ctx, joinQueue, arg.Worker, arg.Queue, arg.Names)
+	rows, err := db.Query(ctx, joinQueue,
+		arg.Worker,
+		arg.Queue,
+		arg.Names,
+		arg.Code,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -29,6 +36,44 @@ func (q *Queries) JoinQueue(ctx context.Context, db DBTX, arg JoinQueueParams) (
 	for rows.Next() {
 		var i NameNumber
 		if err := rows.Scan(&i.TaskName, &i.NameNo); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listBlocked = `-- name: ListBlocked :many
+select task_id, task_name, state, attempt, reason, due_at from absurd.list_blocked(p_queue => $1, p_limit => $2)
+`
+
+type ListBlockedParams struct {
+	Queue    string
+	MaxTasks int32
+}
+
+// ListBlocked returns what does not go on in a queue until other code comes, at most MaxTasks of each kind: blocked tasks, with the
+// time of their next try, and ready ones whose name no worker knows. ErrUnknownQueue.
+func (q *Queries) ListBlocked(ctx context.Context, db DBTX, arg ListBlockedParams) ([]BlockedTask, error) {
+	rows, err := db.Query(ctx, listBlocked, arg.Queue, arg.MaxTasks)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []BlockedTask{}
+	for rows.Next() {
+		var i BlockedTask
+		if err := rows.Scan(
+			&i.TaskID,
+			&i.TaskName,
+			&i.State,
+			&i.Attempt,
+			&i.Reason,
+			&i.DueAt,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

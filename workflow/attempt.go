@@ -16,6 +16,8 @@ type attempted struct {
 	op      *replay.Op
 	attempt int
 	elapsed time.Duration
+	beat    bool   // it has not ended: this is a heartbeat
+	details []byte // of the latest heartbeat
 	output  []byte
 	err     error
 	tx      store.Recorded // of a step with a transaction of its own: its outcome is recorded already, or the run is not ours
@@ -26,7 +28,7 @@ type attempted struct {
 // its slot until it does return.
 //
 // wanted ends when the attempt is given up; ctx, the function's, also when the function is only told to end.
-func (p *pass) attemptStep(wanted, ctx context.Context, op *replay.Op, bound Binding, attempt int) {
+func (p *pass) attemptStep(wanted, ctx context.Context, op *replay.Op, bound Binding, attempt int, details []byte) {
 	notStarted := func() { p.handIn(wanted, attempted{op: op, attempt: attempt, err: context.Cause(ctx)}) }
 	if bound.runTx != nil {
 		if !enter(ctx, p.session.txSlots) {
@@ -49,7 +51,12 @@ func (p *pass) attemptStep(wanted, ctx context.Context, op *replay.Op, bound Bin
 		Attempt:    attempt,
 		Generation: p.claimed.Generation,
 	}
-	ctx = context.WithValue(ctx, stepContextKey{}, &stepContext{info, p.info})
+	step := &stepContext{StepInfo: info, pass: p.info}
+	step.progress.before = details
+	step.progress.tell = func(details []byte) {
+		p.handIn(wanted, attempted{op: op, attempt: attempt, beat: true, details: details})
+	}
+	ctx = context.WithValue(ctx, stepContextKey{}, step)
 	if headers := p.info.headerMap(); headers[TraceParent] != "" {
 		ctx = context.WithValue(ctx, traceKey{}, headers)
 	}
@@ -60,7 +67,7 @@ func (p *pass) attemptStep(wanted, ctx context.Context, op *replay.Op, bound Bin
 		defer cancel()
 		giveUp := time.AfterFunc(limit+stepGrace, func() {
 			if ends.giveUp() {
-				p.handIn(wanted, attempted{op: op, attempt: attempt, elapsed: limit, err: over})
+				p.handIn(wanted, attempted{op: op, attempt: attempt, elapsed: limit, err: over, details: step.progress.end()})
 			}
 		})
 		defer giveUp.Stop()
@@ -79,7 +86,7 @@ func (p *pass) attemptStep(wanted, ctx context.Context, op *replay.Op, bound Bin
 		if r != nil {
 			end.err = &stepPanic{value: r, stack: debug.Stack()}
 		}
-		end.elapsed = time.Since(began)
+		end.elapsed, end.details = time.Since(began), step.progress.end()
 		p.handIn(wanted, end)
 	}()
 	if bound.runTx != nil {
@@ -113,7 +120,7 @@ func (p *pass) handIn(wanted context.Context, a attempted) {
 
 // stepGrace is how long a function that minds its context may take to return after its time is over, and so to say
 // something better than that.
-const stepGrace = 250 * time.Millisecond
+const stepGrace = time.Second
 
 // stepPanic is the failure of a step whose function panicked.
 type stepPanic struct {

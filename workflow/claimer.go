@@ -181,7 +181,11 @@ func (c *claimer) claim(ctx context.Context, room int) (int, error) {
 	c.done = nil
 	c.mu.Unlock()
 
+	began := time.Now()
 	claimed, err := c.engine.Claim(ctx, room, done)
+	if hook := c.session.hooks.Claimed; hook != nil && ctx.Err() == nil {
+		hook(ClaimInfo{Queue: c.name, Asked: room, Got: len(claimed), Elapsed: time.Since(began), Err: err})
+	}
 	if err != nil {
 		if _, answered := errors.AsType[*pgconn.PgError](err); !answered {
 			c.doubtUntil = time.Now().Add(doubtFor)

@@ -16,6 +16,8 @@ import (
 // A pass has at most one unit on the way, so units never have to be kept in order.
 type committer struct {
 	engine  store.Engine
+	queue   string
+	flushed func(FlushInfo) // may be nil
 	log     *slog.Logger
 	in      chan *commit
 	crowded chan struct{} // a crowd waits
@@ -43,8 +45,8 @@ type committed struct {
 	err    error
 }
 
-func newCommitter(e store.Engine, log *slog.Logger) *committer {
-	return &committer{engine: e, log: log, in: make(chan *commit, maxFlush), crowded: make(chan struct{}, 1)}
+func newCommitter(e store.Engine, queue string, flushed func(FlushInfo), log *slog.Logger) *committer {
+	return &committer{engine: e, queue: queue, flushed: flushed, log: log, in: make(chan *commit, maxFlush), crowded: make(chan struct{}, 1)}
 }
 
 // handIn takes a unit, unless done is closed first.
@@ -111,7 +113,11 @@ func (c *committer) flush(ctx context.Context, batch []*commit) {
 		resend = resend || b.resend
 	}
 	for attempt := 1; ; attempt++ {
+		began := time.Now()
 		answers, err := c.engine.Commit(ctx, units, resend)
+		if c.flushed != nil {
+			c.flushed(FlushInfo{Queue: c.queue, Units: len(units), Elapsed: time.Since(began), Err: err})
+		}
 		switch {
 		case err == nil:
 			c.deliver(ctx, batch, answers)

@@ -81,7 +81,7 @@ func seed(ctx Context) [sha256.Size]byte {
 	return sha256.Sum256(append(c.pass.task[:], place...))
 }
 
-// Log returns the worker's logger with the task's id. It is silent while the pass replays, so that each line is logged
+// Log returns the worker's logger with the task's id. It is silent where the branch has been before, so that each line is logged
 // about once.
 func Log(ctx Context) *slog.Logger {
 	c := ctx.sealed()

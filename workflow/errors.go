@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -55,6 +56,7 @@ type StepError struct {
 	Type       string // the Go type of the error that the step returned
 	Message    string // its text
 	Attempts   int    // how many were made
+	Permanent  bool   // the step said that another attempt cannot cure it; a workflow with attempts of its own makes one all the same
 }
 
 func (e *StepError) Error() string {
@@ -72,27 +74,6 @@ func (e *TaskError) Error() string {
 	return fmt.Sprintf("workflow: task %s failed: %s", e.Task, e.Message)
 }
 
-// PermanentError marks an error that another attempt cannot cure: a step that returns one is not tried again.
-type PermanentError struct{ Err error }
-
-func (e *PermanentError) Error() string { return e.Err.Error() }
-
-// Unwrap returns the marked error.
-func (e *PermanentError) Unwrap() error { return e.Err }
-
-// Permanent marks err as one that another attempt cannot cure. Permanent(nil) is nil.
-func Permanent(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &PermanentError{Err: err}
-}
-
-// Fail returns a permanent error with the given text, formatted as by [fmt.Errorf].
-func Fail(format string, args ...any) error {
-	return &PermanentError{Err: fmt.Errorf(format, args...)}
-}
-
 // MissingDependency returns the error with which a generated Register refuses a Deps whose field is nil.
 func MissingDependency(field string) error {
 	return fmt.Errorf("workflow: %s is nil: give Register the receiver that its steps run on", field)
@@ -101,12 +82,15 @@ func MissingDependency(field string) error {
 // failure is how an error is stored: in a step's checkpoint and in a failed task. The first two fields are those that every
 // client of the Absurd tables writes.
 type failure struct {
-	Name     string     `json:"name"`
-	Message  string     `json:"message"`
-	Stack    string     `json:"stack,omitempty"`
-	Attempts int        `json:"attempts,omitempty"`
-	Next     *time.Time `json:"next,omitempty"`    // of a step between two attempts: when it is tried again
-	Records  []string   `json:"records,omitempty"` // of a task: the failed checkpoints behind its failure, removed by a retry
+	Name      string          `json:"name"`
+	Message   string          `json:"message"`
+	Stack     string          `json:"stack,omitempty"`
+	Attempts  int             `json:"attempts,omitempty"`
+	Permanent bool            `json:"permanent,omitempty"` // of a step: another attempt cannot cure it
+	Next      *time.Time      `json:"next,omitempty"`      // of a step between two attempts: when it is tried again
+	Heartbeat json.RawMessage `json:"heartbeat,omitempty"` // of a step without an outcome: how far it had come
+	Code      string          `json:"code,omitempty"`      // of a blocked task: what the worker ran that could not go on with it
+	Records   []string        `json:"records,omitempty"`   // of a task: the failed checkpoints behind its failure, removed by a retry
 }
 
 // newFailure describes err in a form that can always be stored.
@@ -114,6 +98,9 @@ func newFailure(err error) failure {
 	named := err
 	if p, ok := errors.AsType[*PermanentError](err); ok {
 		named = p.Err
+	}
+	if r, ok := named.(*RetryError); ok { //nolint:errorlint // a mark around the whole
+		named = r.Err
 	}
 	return failure{Name: strings.TrimPrefix(fmt.Sprintf("%T", named), "*"), Message: storable(err.Error())}
 }

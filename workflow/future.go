@@ -80,6 +80,6 @@ func stepError(op *replay.Op) error {
 	if err := json.Unmarshal(op.State, &f); err != nil {
 		f.Message = "the recorded failure cannot be read"
 	}
-	e.Type, e.Message, e.Attempts = f.Name, f.Message, f.Attempts
+	e.Type, e.Message, e.Attempts, e.Permanent = f.Name, f.Message, f.Attempts, f.Permanent
 	return e
 }

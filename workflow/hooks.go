@@ -14,6 +14,26 @@ type Hooks struct {
 	StepRecorded func(s StepInfo, err error) // the step's outcome is recorded: its value, or err as its final failure
 	PassEnded    func(PassInfo)
 	TaskEnded    func(TaskEnd)
+	Claimed      func(ClaimInfo) // the worker has asked a queue for runs
+	Flushed      func(FlushInfo) // outcomes were written, or could not be
+	LeaseLost    func()          // the worker's runs go to other workers; it registers again
+}
+
+// ClaimInfo is what came of asking for runs.
+type ClaimInfo struct {
+	Queue   string
+	Asked   int // how many there was room for
+	Got     int
+	Elapsed time.Duration
+	Err     error // nil: the database has answered
+}
+
+// FlushInfo is what came of writing outcomes, those of many passes in one transaction.
+type FlushInfo struct {
+	Queue   string
+	Units   int // passes that had something to write
+	Elapsed time.Duration
+	Err     error // nil: written; else it is tried again, in parts where one part is at fault
 }
 
 // TaskEnd is how a task ended.

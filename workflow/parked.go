@@ -90,12 +90,5 @@ func (p *pass) resume(c store.Claimed, outcomes []replay.Record) {
 	p.claimed = c
 	p.over, p.suspended = false, false
 	p.ran, p.replayed = 0, 0
-	for _, r := range outcomes {
-		op, ok := p.waiting[r.Name]
-		if !ok || r.Outcome == replay.Pending {
-			continue
-		}
-		delete(p.waiting, r.Name)
-		p.replay.Resolve(op, r.Outcome, r.State, r.Time)
-	}
+	p.served(outcomes)
 }

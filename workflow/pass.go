@@ -35,6 +35,7 @@ type pass struct {
 	starts  []stepStart            // wanted, and waiting for the commit of what was handed out
 	retries map[*replay.Op]retryAt // between two attempts
 	waiting map[string]*replay.Op  // open waits for events, messages and children, by checkpoint
+	details map[*replay.Op][]byte  // of heartbeats
 
 	records    []replay.Record // outcomes handed out and not on their way to the database yet
 	pending    map[string]bool // recorded steps that are between two attempts
@@ -47,8 +48,11 @@ type pass struct {
 	onWay    []recordedStep // those that are on their way
 	failure  []byte         // with which the task has failed
 
+	history       history
 	ran, replayed int
-	blocked       string // why this worker cannot go on with the task; empty: it can
+	blocked       string    // why this worker cannot go on with the task; empty: it can
+	lookAt        time.Time // when the pass looks at its waits again; see watch
+	news          bool      // one of them has an outcome
 	failing, over bool
 	endedAs       PassEnd
 	suspended     bool // the run sleeps, and the pass may go on when it comes back
@@ -93,6 +97,7 @@ func newPass(s *session, q *claimer, c store.Claimed, flow Binding, history []re
 			p.replayed++
 		}
 	}
+	p.count(history...)
 	p.replay = replay.New(replay.Config{
 		History: history,
 		Start:   c.FirstStarted,
@@ -135,8 +140,12 @@ func (p *pass) run() {
 		if p.plan() {
 			continue // a sleep was over before it began
 		}
-		if p.blocked != "" {
+		switch {
+		case p.blocked != "":
 			p.block(p.blocked)
+			return
+		case p.history.reached(p.session.history, 1):
+			p.overflow()
 			return
 		}
 		stopping := p.session.stopping()
@@ -154,6 +163,11 @@ func (p *pass) run() {
 			case quiet && stopping:
 				p.end(&store.Unit{Action: store.Release}, PassReleased)
 				return
+			case !stopping && due(p.nextLook(now), now):
+				if !p.watch(timer, now) {
+					return
+				}
+				continue
 			case len(p.records) > 0 || p.info.notes.fresh:
 				p.commit(&store.Unit{Action: store.Record})
 			case !stopping:
@@ -169,8 +183,12 @@ func (p *pass) run() {
 // await waits for the next thing to happen. timer is when the pass can move by itself. It reports whether the pass goes on.
 func (p *pass) await(now, timer time.Time, stopping bool) bool {
 	var due <-chan time.Time
-	if !timer.IsZero() { // a step may hold the pass in memory for longer than that
-		t := time.NewTimer(max(timer.Sub(now), time.Millisecond))
+	at := timer // a step may hold the pass in memory for longer than that
+	if look := p.nextLook(now); !look.IsZero() && !stopping && (at.IsZero() || look.Before(at)) {
+		at = look
+	}
+	if !at.IsZero() {
+		t := time.NewTimer(max(at.Sub(now), time.Millisecond))
 		defer t.Stop()
 		due = t.C
 	}
@@ -281,6 +299,7 @@ func (p *pass) drop(abandoned []*replay.Op) {
 		if _, ok := op.Arg.(*childCall); ok && p.waiting[op.Name] == op {
 			p.unwanted = append(p.unwanted, op.Name)
 		}
+		delete(p.details, op)
 		delete(p.waiting, op.Name)
 		p.starts = slices.DeleteFunc(p.starts, func(s stepStart) bool { return s.op == op })
 	}
@@ -294,7 +313,9 @@ func (p *pass) planStep(op *replay.Op, now time.Time) {
 		return
 	}
 	var prior failure
-	if err := json.Unmarshal(op.Prior.State, &prior); err != nil || prior.Next == nil || !prior.Next.After(now) {
+	err := json.Unmarshal(op.Prior.State, &prior)
+	p.keepDetails(op, prior.Heartbeat)
+	if err != nil || prior.Next == nil || !prior.Next.After(now) {
 		p.starts = append(p.starts, stepStart{op, prior.Attempts + 1})
 		return
 	}
@@ -335,13 +356,17 @@ func (p *pass) startSteps() {
 		wanted, cancel := context.WithCancel(p.steps)
 		ctx, stop := context.WithCancelCause(wanted)
 		p.running[s.op] = running{s.attempt, cancel, stop}
-		go p.attemptStep(wanted, ctx, s.op, p.bound(s.op), s.attempt)
+		go p.attemptStep(wanted, ctx, s.op, p.bound(s.op), s.attempt, p.details[s.op])
 	}
 	p.starts = nil
 }
 
 // take deals with the end of an attempt.
 func (p *pass) take(a attempted) {
+	if a.beat {
+		p.beat(a)
+		return
+	}
 	r, ok := p.running[a.op]
 	if !ok || r.attempt != a.attempt {
 		return // the attempt was given up already
@@ -355,7 +380,7 @@ func (p *pass) take(a attempted) {
 	now := p.session.clock.now()
 	bound := p.bound(a.op)
 	cut := a.err != nil && p.replay.Cancelled() && !a.op.Shielded
-	again := a.err != nil && !cut && a.attempt < bound.step.policy.attempts && !isPermanent(a.err)
+	again := a.err != nil && !cut && a.attempt < bound.step.policy.attempts && !IsPermanent(a.err)
 	info := StepInfo{Task: p.claimed.Task, Step: bound.step.name, Checkpoint: a.op.Name, Attempt: a.attempt, Generation: p.claimed.Generation}
 	if hook := p.session.hooks.StepEnded; hook != nil {
 		hook(info, StepResult{Elapsed: a.elapsed, Err: a.err, Final: !again})
@@ -365,6 +390,7 @@ func (p *pass) take(a attempted) {
 	case a.tx.Outcome != nil: // recorded already
 		p.ran++
 		p.tellRecorded([]recordedStep{{info, a.err}})
+		p.count(*a.tx.Outcome)
 		p.replay.Resolve(a.op, a.tx.Outcome.Outcome, a.tx.Outcome.State, a.tx.Outcome.Time)
 		return
 	case a.err == nil:
@@ -383,30 +409,27 @@ func (p *pass) take(a attempted) {
 	}
 	if !again {
 		p.ran++
+		f.Permanent = IsPermanent(a.err)
 		rec.Outcome, rec.State = replay.Failure, encodeFailure(f)
 		p.settle(a.op, rec)
 		p.recorded = append(p.recorded, recordedStep{info, a.err})
 		return
 	}
-	next := now.Add(jitter(bound.step.policy.delay(a.attempt)))
+	next := bound.step.policy.next(a.err, a.attempt, now)
 	p.info.logger().Info("workflow: step failed, trying again", "step", a.op.Name, "attempt", a.attempt, "next", next, "error", a.err)
 	p.retry(a.op, retryAt{a.attempt + 1, next})
-	if next.Sub(now) > holdFor {
-		f.Next = &next
-		rec.Outcome, rec.State = replay.Pending, encodeFailure(f)
-		p.records = append(p.records, rec)
+	p.keepDetails(a.op, a.details)
+	if next.Sub(now) > holdFor || a.details != nil {
+		f.Next, f.Heartbeat = &next, a.details
+		p.pend(a.op, f, now)
 	}
 }
 
 // settle hands an outcome to its branch and queues it for commit.
 func (p *pass) settle(op *replay.Op, rec replay.Record) {
-	p.records = append(p.records, rec)
+	p.record(rec)
+	delete(p.details, op)
 	p.replay.Resolve(op, rec.Outcome, rec.State, rec.Time)
-}
-
-func isPermanent(err error) bool {
-	_, ok := errors.AsType[*PermanentError](err)
-	return ok
 }
 
 func encodeFailure(f failure) []byte {

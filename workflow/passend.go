@@ -40,8 +40,8 @@ func (p *pass) finish() {
 	}
 	policy := &p.flow.flow.policy
 	// An error that wraps no recorded failure comes out of every replay in the same way: another attempt cannot change it.
-	if p.claimed.Attempt < policy.attempts && len(f.Records) > 0 && !isPermanent(err) && !p.replay.Cancelled() {
-		due := p.session.clock.now().Add(jitter(policy.delay(p.claimed.Attempt)))
+	if p.claimed.Attempt < policy.attempts && len(f.Records) > 0 && !IsPermanent(err) && !p.replay.Cancelled() {
+		due := policy.next(err, p.claimed.Attempt, p.session.clock.now())
 		p.end(&store.Unit{Action: store.Retry, Payload: encodeFailure(f), Due: due, Removed: f.Records}, PassRetried)
 		return
 	}
@@ -70,9 +70,9 @@ func isInputError(err error) bool {
 func (p *pass) block(reason string) {
 	p.info.logger().Error("workflow: task blocked", "reason", reason)
 	p.forget()
-	delay := min(2*time.Second<<min(p.claimed.Token, 8), 5*time.Minute)
-	f := failure{Name: "$Blocked", Message: storable(reason)}
-	p.end(&store.Unit{Action: store.Block, Payload: encodeFailure(f), Due: p.session.clock.now().Add(jitter(delay))}, PassBlocked)
+	delay := min(jitter(2*time.Second<<min(p.claimed.Token, 8)), 5*time.Minute)
+	f := failure{Name: "$Blocked", Message: storable(reason), Code: p.session.code}
+	p.end(&store.Unit{Action: store.Block, Payload: encodeFailure(f), Due: p.session.clock.now().Add(delay)}, PassBlocked)
 }
 
 // forget drops what has not been handed in for commit.
@@ -125,6 +125,7 @@ func (p *pass) commit(u *store.Unit) {
 		p.failure = u.Payload
 	}
 	p.records, p.children, p.unwanted = nil, nil, nil
+	p.count(u.Records...)
 	p.committing = true
 	p.queue.committer.handIn(&commit{unit: u, answer: p.answer}, p.session.lost.Done())
 }
@@ -156,8 +157,9 @@ func (p *pass) accepted(c committed) bool {
 	switch {
 	case c.err != nil:
 		p.unstorable(c.err)
-	case c.answer == store.OK:
+	case c.answer == store.OK || c.answer == store.News:
 		p.tellRecorded(p.onWay)
+		p.news = p.news || c.answer == store.News
 		return true
 	case c.answer == store.Requested:
 		p.tellRecorded(p.onWay)

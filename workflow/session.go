@@ -13,6 +13,7 @@ import (
 // on the lease: when that is lost, every pass of the session is discarded and the worker starts a new session.
 type session struct {
 	registry   *Registry
+	code       string // what the worker runs
 	hooks      Hooks
 	middleware []WorkerMiddleware
 	ended      func(TaskID) // tells those who wait in this process
@@ -29,6 +30,7 @@ type session struct {
 	passes    sync.WaitGroup
 	held      sync.Map // the *pass of each task that runs here, by TaskID
 	parked    *parked
+	history   history // of a task, at most
 
 	stop    <-chan struct{} // closed when the worker should stop
 	told    <-chan struct{} // the lease is to be renewed now: there is something to be told of
@@ -76,6 +78,9 @@ func (s *session) keepLease(ctx context.Context) {
 		case err == nil, time.Since(renewed) >= 2*every:
 			s.log.Error("workflow: worker lost its lease; its runs go to other workers", "error", err)
 			s.lose()
+			if s.hooks.LeaseLost != nil {
+				s.hooks.LeaseLost()
+			}
 			return
 		default:
 			s.log.Warn("workflow: lease not renewed, trying again", "error", err)

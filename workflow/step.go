@@ -19,6 +19,7 @@ type Step[In, Out any] struct {
 	spec *stepSpec
 	in   payload[In]
 	out  payload[Out]
+	kept fidelity // of Out
 }
 
 type stepSpec struct {
@@ -185,6 +186,7 @@ func newStep[In, Out any](name string, opts []StepOption) Step[In, Out] {
 		spec: &stepSpec{name: name, policy: stepPolicy(opts)},
 		in:   payload[In]{what: "the input of step " + name},
 		out:  payload[Out]{what: "the result of step " + name},
+		kept: fidelityOf[Out](),
 	}
 }
 
@@ -236,5 +238,5 @@ func (s Step[In, Out]) run(input []byte, f func(In) (Out, error)) ([]byte, error
 	if err != nil {
 		return nil, Permanent(fmt.Errorf("%w (the step has run; its result cannot be recorded)", err))
 	}
-	return data, nil
+	return s.kept.asStored(data), nil
 }

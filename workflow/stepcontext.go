@@ -18,7 +18,8 @@ type StepInfo struct {
 // stepContext is what the context of a running step carries.
 type stepContext struct {
 	StepInfo
-	pass *passInfo
+	pass     *passInfo
+	progress progress
 }
 
 type stepContextKey struct{}

@@ -20,6 +20,10 @@ type WorkerOptions struct {
 	// Name is shown to operators. The default is host name and process id.
 	Name string
 
+	// Code names the code that the worker runs. Tasks that other code has blocked are tried again at once when the worker starts. The
+	// default is derived from the executable and from what is registered.
+	Code string
+
 	// Queues are the queues to work on. The default is every queue that a registered workflow names.
 	Queues []string
 
@@ -32,6 +36,11 @@ type WorkerOptions struct {
 	// Parked is how many suspended passes are kept in memory, to go on without a replay when their runs come back. The
 	// default is 1,000; a negative number keeps none.
 	Parked int
+
+	// MaxRecords and MaxHistoryBytes limit what may be recorded of a task in one generation: outcomes, and bytes of their names and
+	// payloads. At a quarter of either a warning is logged; a task that reaches one fails, before it does anything more.
+	// The defaults are [DefaultMaxRecords] and [DefaultMaxHistoryBytes].
+	MaxRecords, MaxHistoryBytes int
 
 	// Lease is how long the worker's runs stay its own after it was last heard of. A worker renews it every third of that
 	// time. The default is 15 seconds.
@@ -59,6 +68,9 @@ func (o WorkerOptions) withDefaults(r *Registry) WorkerOptions {
 		}
 		o.Name = fmt.Sprintf("%s/%d", host, os.Getpid())
 	}
+	if o.Code == "" {
+		o.Code = r.code()
+	}
 	if len(o.Queues) == 0 {
 		o.Queues = r.queues()
 	}
@@ -71,6 +83,12 @@ func (o WorkerOptions) withDefaults(r *Registry) WorkerOptions {
 	}
 	if o.Parked == 0 {
 		o.Parked = 1000
+	}
+	if o.MaxRecords <= 0 {
+		o.MaxRecords = DefaultMaxRecords
+	}
+	if o.MaxHistoryBytes <= 0 {
+		o.MaxHistoryBytes = DefaultMaxHistoryBytes
 	}
 	if o.Lease <= 0 {
 		o.Lease = 15 * time.Second
@@ -165,12 +183,13 @@ func (w *Worker) session(ctx context.Context, workers store.Workers) (lost bool,
 		return false, err
 	}
 	s := &session{
-		registry: w.registry, hooks: o.Hooks, middleware: o.Middleware, ended: w.client.listener.ended, log: o.Logger.With("worker", id), clock: new(engineClock),
+		registry: w.registry, hooks: o.Hooks, middleware: o.Middleware, ended: w.client.listener.ended, log: o.Logger.With("worker", id), clock: new(engineClock), code: o.Code,
 		id: id, lease: o.Lease, workers: workers,
 		passSlots: make(chan struct{}, o.Passes),
 		stepSlots: make(chan struct{}, o.Steps),
 		txSlots:   make(chan struct{}, w.client.store.Transactions()),
 		parked:    newParked(o.Parked),
+		history:   history{o.MaxRecords, o.MaxHistoryBytes},
 		stop:      ctx.Done(),
 	}
 	defer s.parked.close()
@@ -228,14 +247,14 @@ func (w *Worker) session(ctx context.Context, workers store.Workers) (lost bool,
 
 // join makes the claimer of a queue. leave ends its wake-ups.
 func (w *Worker) join(ctx context.Context, s *session, name string) (_ *claimer, leave func(), err error) {
-	engine, err := s.workers.Join(ctx, s.id, name, w.registry.flowNames())
+	engine, err := s.workers.Join(ctx, s.id, name, w.registry.flowNames(), w.options.Code)
 	if err != nil {
 		return nil, nil, err
 	}
 	wake, leave := w.client.listener.queue(name)
 	return &claimer{
 		name: name, session: s, engine: engine,
-		committer: newCommitter(engine, s.log),
+		committer: newCommitter(engine, name, s.hooks.Flushed, s.log),
 		wake:      wake, poll: w.client.poll(),
 		log:   s.log,
 		alarm: make(chan struct{}, 1), claims: make(map[int64]int),

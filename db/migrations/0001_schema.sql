@@ -63,6 +63,7 @@ create table absurd.worker_queues (
   queue_no  integer not null,
   worker_id bigint not null,
   idle      boolean not null default false,
+  name_nos  integer[] not null default '{}', -- the task names that it knows
   primary key (queue_no, worker_id)
 ) with (fillfactor = 50);
 

@@ -54,9 +54,10 @@ end
 $$;
 
 -- join_queue lets a worker take tasks of a queue, makes numbers for the task names that have none, and answers
--- the number of each name. AB004 for an unknown queue, AB006 for a name that is none, AB008 for a worker that
+-- the number of each name. p_code names the worker's code: tasks that other code has blocked are tried again at once (null: none is).
+-- AB004 for an unknown queue, AB006 for a name that is none, AB008 for a worker that
 -- is lost.
-create function absurd.join_queue(p_worker bigint, p_queue text, p_names text[])
+create function absurd.join_queue(p_worker bigint, p_queue text, p_names text[], p_code text default null)
 returns table (task_name text, name_no integer)
 language plpgsql
 as $$
@@ -65,8 +66,15 @@ declare
   v_queue_no integer := absurd.queue_number(p_queue);
 begin
   perform absurd.check_worker(p_worker, absurd.current_time());
-  insert into absurd.worker_queues (queue_no, worker_id) values (v_queue_no, p_worker) on conflict do nothing;
   perform absurd.add_task_names(v_queue_no, p_names);
+  insert into absurd.worker_queues as k (queue_no, worker_id, name_nos)
+  select v_queue_no, p_worker, coalesce(array_agg(n.name_no), '{}')
+  from absurd.task_names n
+  where n.queue_no = v_queue_no and n.task_name = any (p_names)
+  on conflict (queue_no, worker_id) do update set name_nos = excluded.name_nos;
+  if p_code is not null then
+    perform absurd.wake_blocked(v_queue_no, p_code, absurd.current_time());
+  end if;
   return query
     select n.task_name, n.name_no
     from absurd.task_names n

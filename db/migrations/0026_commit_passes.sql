@@ -7,6 +7,7 @@
 --   record    the records, nothing else: the pass goes on
 --   note      as record, and the unit has notes (p_note_units and the two after it, parallel arrays; see 0035), which any action
 --             but record may have
+--   watch     the pass goes on, and its waits are stored as for suspend; news tells of their outcomes
 --   complete  the task is completed with the payload as its result
 --   fail      the task has failed, with the payload as its failure
 --   retry     this attempt has failed with the payload; another follows at p_due
@@ -27,6 +28,7 @@
 --
 --   ok         written
 --   requested  written, and somebody has asked the task to end
+--   news       written (watch), and one of the unit's waits has an outcome
 --   busy       another transaction has locked the task's row: nothing of this unit was written; try again
 --   lost       the run is not (or no longer) this worker's under this token, or the worker's lease has ended: nothing was
 --              written, and never will be
@@ -154,6 +156,11 @@ begin
     if p_actions && array['complete', 'fail', 'cancel', 'retry'] then
       v_related := absurd.end_passes(v_queue_no, v_rows, p_tasks, p_actions, p_payloads, v_waiting, v_now);
     end if;
+    if p_actions && array['watch'] then
+      select array_agg(case when u.news then 'news' else u.answer end order by u.unit) into v_answers
+      from unnest(v_answers, absurd.watch_waits(v_queue_no, v_rows, p_tasks, p_actions, p_due, v_waiting,
+        p_wait_units, p_wait_names, p_wait_kinds, p_wait_events, p_wait_timeouts, v_now)) with ordinality u(answer, news, unit);
+    end if;
     if p_actions && array['suspend', 'retry', 'block', 'release'] then
       perform absurd.park_passes(v_queue_no, v_rows, v_held, v_waiting, p_tasks, p_actions, p_payloads, p_due,
         p_wait_units, p_wait_names, p_wait_kinds, p_wait_events, p_wait_timeouts, v_now);
@@ -189,7 +196,7 @@ as $$
       when t.state = 'r' and t.worker_id = p_worker and t.token = u.token then 'busy'
       when t.token is distinct from u.token or t.state = 'r' then 'lost'
       when t.state = 'x' then 'cancelled'
-      when p_resend and u.action <> 'record' then 'ok'
+      when p_resend and u.action not in ('record', 'watch') then 'ok'
       else 'lost'
     end order by u.unit)
   from unnest(p_tasks, p_tokens, p_actions, p_held, p_answers) with ordinality u(task_id, token, action, held, answer, unit)

@@ -74,7 +74,6 @@ begin
         where c.queue_no = v_queue_no and c.task_id = p_task and c.checkpoint_name = p_name;
       return;
     end if;
-    update absurd.tasks t set has_records = true where t.queue_no = v_queue_no and t.task_id = p_task and not t.has_records;
   end if;
   return query select v_held.answer, null::text, null::timestamptz, null::jsonb;
 end

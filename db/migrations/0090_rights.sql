@@ -29,6 +29,7 @@ as $$
     ('set_task_checkpoint_state', 'w'), ('await_event', 'w'),
     ('register_worker', 'w'), ('renew_worker', 'w'), ('retire_worker', 'w'), ('join_queue', 'w'), ('set_idle', 'w'), ('claim_tasks', 'w'),
     ('release_claims', 'w'), ('load_records', 'wov'), ('load_named_records', 'wov'), ('commit_passes', 'w'), ('record_step', 'w'), ('find_step', 'w'), ('next_due', 'w'), ('sweep', 'wo'),
+    ('list_blocked', 'wov'),
     -- lists
     ('list_tasks', 'ov'), ('list_runs', 'ov'), ('list_checkpoints', 'ov'), ('list_waits', 'ov'), ('list_events', 'ov'), ('queue_statistics', 'ov'),
     -- workflow runs

@@ -28,10 +28,18 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 		r := rigOn(t, pool, dsn, workflow.ClientOptions{})
 		step := workflow.NewStep[string, string]("step", workflow.Attempts(2), soon, workflow.Timeout(time.Minute))
 		flow := workflow.NewFlow[string, string]("flow", workflow.Attempts(2), soon)
+		r.exec(ledgerTable)
 		held := make(chan struct{}, 1)
+		raced := make(chan struct{}, 9)
 		w := r.work(workflow.WorkerOptions{ShutdownTimeout: 10 * time.Millisecond},
 			step.Bind(func(ctx context.Context, how string) (string, error) {
+				if err := workflow.Heartbeat(ctx, how); err != nil {
+					return "", err
+				}
 				switch how {
+				case "race": // until the event has won
+					raced <- struct{}{}
+					<-ctx.Done()
 				case "hold":
 					held <- struct{}{}
 					<-ctx.Done()
@@ -40,7 +48,21 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 				}
 				return how, nil
 			}),
+			ledgerStep.BindTx(book),
 			flow.Bind(func(ctx workflow.Context, how string) (string, error) {
+				switch how {
+				case "book":
+					_, err := ledgerStep.Do(ctx, link{})
+					return how, err
+				case "race":
+					_, got, err := workflow.Race(ctx,
+						func(ctx workflow.Context) (string, error) { return step.Do(ctx, how) },
+						func(ctx workflow.Context) (string, error) {
+							got, err := signal.Await(ctx, how, 0)
+							return got.Name, err
+						})
+					return got, err
+				}
 				for range 3 { // branches that are parked when the pass ends
 					workflow.Go(ctx, func(ctx workflow.Context) (string, error) { return how, workflow.Sleep(ctx, time.Millisecond) })
 				}
@@ -56,6 +78,11 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 			failed(r, spawn(r, flow, "fail"))
 			r.awaitState(spawn(r, flow, "wait").ID, "sleeping")
 		}
+		result(r, spawn(r, flow, "book"))
+		race := spawn(r, flow, "race")
+		receive(r, "the step that races", raced)
+		r.emit("race", "")
+		result(r, race)
 		spawn(r, flow, "hold")
 		receive(r, "the step that holds on", held)
 		w.end()

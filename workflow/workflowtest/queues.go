@@ -34,9 +34,9 @@ type workersOn struct {
 	m queueMaker
 }
 
-func (w workersOn) Join(ctx context.Context, worker int64, queue string, names []string) (store.Engine, error) {
+func (w workersOn) Join(ctx context.Context, worker int64, queue string, names []string, code string) (store.Engine, error) {
 	if err := w.m.CreateQueue(ctx, queue); err != nil {
 		return nil, err
 	}
-	return w.Workers.Join(ctx, worker, queue, names)
+	return w.Workers.Join(ctx, worker, queue, names, code)
 }

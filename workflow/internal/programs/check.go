@@ -171,8 +171,8 @@ type witnessWorkers struct {
 	w *witness
 }
 
-func (ws witnessWorkers) Join(ctx context.Context, worker int64, queue string, names []string) (store.Engine, error) {
-	e, err := ws.Workers.Join(ctx, worker, queue, names)
+func (ws witnessWorkers) Join(ctx context.Context, worker int64, queue string, names []string, code string) (store.Engine, error) {
+	e, err := ws.Workers.Join(ctx, worker, queue, names, code)
 	return witnessEngine{e, ws.w}, err
 }
 

@@ -22,6 +22,7 @@ type Branch struct {
 	dead    bool // it has lost a race: it gets no further
 	unheard int  // calls that were refused because of a cancel
 	changed map[string]*Op
+	looked  int // records before this one are served, or none of the branch's; see unserved
 	end     Future
 	waits   []*Future // what it is parked on: it can run when one of them is done; empty: it can run
 	single  [1]*Future
@@ -79,8 +80,9 @@ func (b *Branch) Place() (at time.Time, seq int, err error) {
 	return b.now, b.seq, b.enter()
 }
 
-// Replaying reports whether the pass is still being served from its records.
-func (b *Branch) Replaying() bool { return !b.pass.live }
+// Replaying reports whether the branch has been here before, as far as its records tell: it, or a branch made by it, has some that it
+// has not come to yet.
+func (b *Branch) Replaying() bool { return b.unserved() }
 
 // Ordinal returns 1, 2, 3 … on successive calls; with the path it seeds ids and random numbers.
 func (b *Branch) Ordinal() int {

@@ -42,7 +42,9 @@ func (b *Branch) unserved() bool {
 	if b.pass.live {
 		return false
 	}
-	for _, e := range b.pass.order {
+	// What was passed over once stays so: the look goes on where it ended.
+	for ; b.looked < len(b.pass.order); b.looked++ {
+		e := b.pass.order[b.looked]
 		if e.asked || e.Superseded || e.Kind == Patch {
 			continue
 		}

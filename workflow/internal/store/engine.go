@@ -37,6 +37,7 @@ type Action string
 // The actions.
 const (
 	Record   Action = "record"   // nothing: the pass goes on
+	Watch    Action = "watch"    // nothing, and Waits are stored: the answer is News when one of them has an outcome
 	Complete Action = "complete" // the task has its result
 	Fail     Action = "fail"     // the task has failed for good
 	Retry    Action = "retry"    // the attempt has failed, another follows at Due
@@ -105,6 +106,7 @@ type Answer string
 const (
 	OK        Answer = "ok"
 	Requested Answer = "requested" // ok, and the task was asked to end
+	News      Answer = "news"      // ok, and a wait has an outcome
 	Busy      Answer = "busy"      // a row was locked by somebody else; send the unit again
 	Lost      Answer = "lost"      // the run is no longer ours; nothing was written
 	Gone      Answer = "cancelled" // the task was cancelled; nothing was written

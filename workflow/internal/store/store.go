@@ -49,6 +49,9 @@ type Store interface {
 	// Notes returns a task's tags, attributes and published state. It returns nil for an unknown task.
 	Notes(ctx context.Context, queue string, task ID) (*Notes, error)
 
+	// Blocked returns what does not go on in a queue until other code comes: blocked tasks, and tasks whose name no worker knows.
+	Blocked(ctx context.Context, queue string) ([]BlockedTask, error)
+
 	// Terminate cancels an open task and its descendants at once. A task that has ended stays as it is. known is false for an
 	// unknown task.
 	Terminate(ctx context.Context, queue string, task ID) (known bool, err error)
@@ -98,8 +101,8 @@ type Workers interface {
 	// Sweep takes runs from workers whose lease has ended, at most limit of them, and moves what is due.
 	Sweep(ctx context.Context, limit int) ([]Swept, error)
 
-	// Join lets the worker take the named tasks of a queue.
-	Join(ctx context.Context, worker int64, queue string, names []string) (Engine, error)
+	// Join lets the worker take the named tasks of a queue. Tasks that other code than the named one has blocked are tried again.
+	Join(ctx context.Context, worker int64, queue string, names []string, code string) (Engine, error)
 
 	Close()
 }
@@ -109,3 +112,16 @@ type Swept struct {
 	Worker             int64
 	Requeued, Poisoned int
 }
+
+// BlockedTask is a task that does not go on until other code comes.
+type BlockedTask struct {
+	Task    ID
+	Name    string
+	State   State // blocked, or pending where no worker knows the name
+	Attempt int
+	Reason  string
+	Due     time.Time // when it is tried again; zero: when a worker knows it
+}
+
+// MaxBlocked is how many blocked tasks, and how many of unknown names, Blocked returns at most.
+const MaxBlocked = 1000

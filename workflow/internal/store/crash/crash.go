@@ -81,8 +81,8 @@ func (w *workers) Register(ctx context.Context, name string, lease time.Duration
 	return id, err
 }
 
-func (w *workers) Join(ctx context.Context, worker int64, queue string, names []string) (store.Engine, error) {
-	e, err := w.Workers.Join(ctx, worker, queue, names)
+func (w *workers) Join(ctx context.Context, worker int64, queue string, names []string, code string) (store.Engine, error) {
+	e, err := w.Workers.Join(ctx, worker, queue, names, code)
 	return &engine{Engine: e, s: w.s, life: w.s.Crashes()}, err
 }
 

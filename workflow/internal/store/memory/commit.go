@@ -33,10 +33,10 @@ func (e *engine) Commit(_ context.Context, units []*store.Unit, resend bool) ([]
 		case t == nil || t.token != u.Token:
 			answers[i] = store.Lost
 		case e.holds(t, u) && lost == nil:
-			if answers[i] = store.OK; t.requested {
+			requested := t.requested
+			if answers[i] = e.commit(t, u, now); requested {
 				answers[i] = store.Requested
 			}
-			e.commit(t, u, now)
 			if t.ended() {
 				ended = append(ended, t)
 			}
@@ -44,7 +44,7 @@ func (e *engine) Commit(_ context.Context, units []*store.Unit, resend bool) ([]
 			answers[i] = store.Lost
 		case t.state == store.Cancelled:
 			answers[i] = store.Gone
-		case resend && u.Action != store.Record:
+		case resend && u.Action != store.Record && u.Action != store.Watch:
 			answers[i] = store.OK // nobody else had this token
 		default:
 			answers[i] = store.Lost
@@ -94,7 +94,7 @@ func checkUnit(u *store.Unit) error {
 	return nil
 }
 
-func (e *engine) commit(t *task, u *store.Unit, now time.Time) {
+func (e *engine) commit(t *task, u *store.Unit, now time.Time) store.Answer {
 	e.spawnChildren(t, u, now)
 	for _, r := range u.Records {
 		r.Time = micros(r.Time)
@@ -105,9 +105,25 @@ func (e *engine) commit(t *task, u *store.Unit, now time.Time) {
 	}
 	t.removeFailures(u.Removed)
 	t.attributes, t.published = merge(t.attributes, u.Attributes, true), merge(t.published, u.Published, false)
-	if u.Action == store.Record {
-		return
+	switch u.Action {
+	case store.Record:
+		return store.OK
+	case store.Watch:
+		news := t.kin == hasNews
+		if news {
+			t.kin = hasChildren
+		}
+		if due(t.sleep(u.Waits, micros(u.Due), now), now) || news {
+			return store.News
+		}
+		return store.OK
 	}
+	e.leave(t, u, now)
+	return store.OK
+}
+
+// leave does what becomes of a run whose pass has ended.
+func (e *engine) leave(t *task, u *store.Unit, now time.Time) {
 	t.worker, t.failure = 0, nil
 	until := micros(u.Due)
 	switch u.Action {

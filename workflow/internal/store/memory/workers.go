@@ -15,6 +15,7 @@ type worker struct {
 	id     int64
 	lease  time.Time // when it ends
 	idle   map[string]bool
+	names  map[string][]string // the task names that it knows, by queue
 	claims []claim
 
 	noticed map[store.ID]time.Time // tasks to look at
@@ -62,7 +63,10 @@ func (v view) Register(_ context.Context, _ string, lease time.Duration) (int64,
 		return 0, err
 	}
 	v.lastID++
-	v.workers[v.lastID] = &worker{id: v.lastID, lease: now.Add(lease.Truncate(time.Millisecond)), idle: make(map[string]bool), noticed: make(map[store.ID]time.Time)}
+	v.workers[v.lastID] = &worker{
+		id: v.lastID, lease: now.Add(lease.Truncate(time.Millisecond)),
+		idle: make(map[string]bool), names: make(map[string][]string), noticed: make(map[store.ID]time.Time),
+	}
 	return v.lastID, nil
 }
 
@@ -151,7 +155,7 @@ func (v view) Sweep(_ context.Context, limit int) ([]store.Swept, error) {
 	return swept, nil
 }
 
-func (v view) Join(_ context.Context, id int64, queue string, names []string) (store.Engine, error) {
+func (v view) Join(_ context.Context, id int64, queue string, names []string, code string) (store.Engine, error) {
 	now, leave := v.enter()
 	defer leave()
 	q, err := v.queue(queue)
@@ -170,5 +174,7 @@ func (v view) Join(_ context.Context, id int64, queue string, names []string) (s
 	if _, joined := w.idle[queue]; !joined {
 		w.idle[queue] = false
 	}
+	w.names[queue] = slices.Clone(names)
+	v.wakeBlocked(q, code, now)
 	return &engine{Store: v.Store, q: q, worker: id, names: slices.Clone(names)}, nil
 }

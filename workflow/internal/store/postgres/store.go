@@ -33,6 +33,24 @@ func (p *pooled) Watch(ctx context.Context, queue string, task store.ID) (*store
 	return outcome(rows, err)
 }
 
+func (p *pooled) Blocked(ctx context.Context, queue string) ([]store.BlockedTask, error) {
+	rows, err := db.New().ListBlocked(ctx, p.pool, db.ListBlockedParams{Queue: queue, MaxTasks: store.MaxBlocked})
+	if err != nil {
+		return nil, db.Err(err)
+	}
+	blocked := make([]store.BlockedTask, len(rows))
+	for i, r := range rows {
+		blocked[i] = store.BlockedTask{Task: r.TaskID.Bytes, Name: r.TaskName, State: store.State(r.State), Attempt: int(r.Attempt)}
+		if r.Reason != nil {
+			blocked[i].Reason = *r.Reason
+		}
+		if r.DueAt != nil {
+			blocked[i].Due = r.DueAt.UTC()
+		}
+	}
+	return blocked, nil
+}
+
 func (p *pooled) Look(ctx context.Context, queue string, task store.ID) (*store.Outcome, error) {
 	rows, err := db.New().GetOutcome(ctx, p.pool, db.GetOutcomeParams{Queue: queue, Task: uuid(task)})
 	return outcome(rows, err)

@@ -79,8 +79,8 @@ func (w workers) Sweep(ctx context.Context, limit int) ([]store.Swept, error) {
 	return swept, nil
 }
 
-func (w workers) Join(ctx context.Context, worker int64, queue string, names []string) (store.Engine, error) {
-	rows, err := db.New().JoinQueue(ctx, w.pool, db.JoinQueueParams{Worker: worker, Queue: queue, Names: names})
+func (w workers) Join(ctx context.Context, worker int64, queue string, names []string, code string) (store.Engine, error) {
+	rows, err := db.New().JoinQueue(ctx, w.pool, db.JoinQueueParams{Worker: worker, Queue: queue, Names: names, Code: &code})
 	if err != nil {
 		return nil, db.Err(err)
 	}

@@ -75,6 +75,9 @@ func (p *player) unit(h holding, n []int) *store.Unit {
 		u.Action = store.Release
 	default:
 		u.Action = store.Suspend
+		if n[4]%10 == 9 {
+			u.Action = store.Watch
+		}
 		for i := range n[6] % 4 {
 			w := store.Wait{Name: waitName(n[3] + i), Kind: replay.Event, Event: eventName(n[6] + i), Timeout: due(n[1] + i)}
 			if (n[0]+i)%2 == 0 {

@@ -126,7 +126,7 @@ func (p *player) register(o op) string {
 		return answer(err, "")
 	}
 	names := []string{"a", "b", "c"}[:1+o.n[1]%3]
-	e, err := p.workers.Join(p.ctx, id, p.Queue, names)
+	e, err := p.workers.Join(p.ctx, id, p.Queue, names, "code")
 	if err == nil {
 		p.ids, p.engines = append(p.ids, id), append(p.engines, e)
 	}

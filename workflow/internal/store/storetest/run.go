@@ -22,6 +22,7 @@ func Run(t *testing.T, make Maker) {
 		"the first record of a name stays":                   firstRecord,
 		"a retry removes failures and supersedes":            retries,
 		"an event wakes, early or late":                      events,
+		"a run that goes on learns of its waits":             watches,
 		"a wait times out once":                              timeouts,
 		"a message is received once, in order":               messages,
 		"a unique key is free when its task has ended":       uniqueKeys,
@@ -32,6 +33,7 @@ func Run(t *testing.T, make Maker) {
 		"one bad unit writes nothing of the batch":           badData,
 		"a batch that is sent again is known":                resends,
 		"an unknown claim is handed back":                    unknownClaims,
+		"a blocked task waits for other code":                blockedTasks,
 		"notifications come to those who are idle":           notices,
 		"a child is made once and answers its parent":        children,
 		"a child's end wakes whoever sleeps, or will":        childWakes,
@@ -99,7 +101,7 @@ func leases(s *suite) {
 	equal(s, "renewed late", alive, false)
 	_, err = s.engine.Claim(s.ctx, 1, nil)
 	s.refused(err, "AB008")
-	_, err = s.workers.Join(s.ctx, s.id, s.Queue, []string{"a"})
+	_, err = s.workers.Join(s.ctx, s.id, s.Queue, []string{"a"}, "code")
 	s.refused(err, "AB008")
 	_, other := s.worker()
 	swept, err := s.workers.Sweep(s.ctx, 10)
@@ -187,6 +189,28 @@ func events(s *suite) {
 	equal(s, "payload", string(records[c.Task][0].State), "1")
 	s.refused(s.Store.Emit(s.ctx, s.Queue, []store.Event{{Name: "good"}, {Name: " "}}, 0), "AB006")
 	s.refused(s.Store.Emit(s.ctx, "nowhere", []store.Event{{Name: "x"}}, 0), "AB004")
+}
+
+func watches(s *suite) {
+	c := s.started(store.SpawnOptions{})
+	soon := s.Clock.Now().Add(2 * time.Second)
+	watch := func() store.Answer {
+		u := store.Unit{Action: store.Watch, Waits: []store.Wait{wait("w1", "e", time.Time{}), wait("w2", "never", soon)}}
+		return s.commit(s.engine, c, u)
+	}
+	equal(s, "nothing has come", watch(), store.OK)
+	equal(s, "state", s.state(c.Task).State, store.Running)
+	s.emit("e")
+	equal(s, "an event has come", watch(), store.News)
+	equal(s, "records", s.records(c.Task), []string{"v w1"})
+	again := store.Unit{Action: store.Watch, Waits: []store.Wait{wait("w2", "never", soon)}}
+	equal(s, "nothing new", s.commit(s.engine, c, again), store.OK)
+	s.Clock.Advance(2 * time.Second)
+	equal(s, "a time is up", s.commit(s.engine, c, again), store.News)
+	equal(s, "records", s.records(c.Task), []string{"v w1", "t w2"})
+	s.emit("never")
+	equal(s, "complete", s.commit(s.engine, c, store.Unit{Action: store.Complete}), store.OK)
+	equal(s, "under an old claim", watch(), store.Lost)
 }
 
 func timeouts(s *suite) {
@@ -294,4 +318,36 @@ func notices(s *suite) {
 		s.Error("Listen has ended without saying why")
 	}
 	equal(s, "more notices", len(heard), 0)
+}
+
+func blockedTasks(s *suite) {
+	why := []byte(`{"message": "moved", "code": "code"}`)
+	blocked, unknown := s.started(store.SpawnOptions{}), s.spawn("c", store.SpawnOptions{})
+	due := s.Clock.Now().Add(time.Minute)
+	equal(s, "block", s.commit(s.engine, blocked, store.Unit{Action: store.Block, Payload: why, Due: due}), store.OK)
+	list := func() (lines []string) {
+		tasks, err := s.Store.Blocked(s.ctx, s.Queue)
+		s.must(err)
+		for _, b := range tasks {
+			line := fmt.Sprintf("%s %s %d %s", b.State, b.Name, b.Attempt, b.Reason)
+			if !b.Due.IsZero() {
+				line += " " + b.Due.Sub(due).String()
+			}
+			if b.Task != blocked.Task && b.Task != unknown {
+				line += " of another task"
+			}
+			lines = append(lines, line)
+		}
+		return lines
+	}
+	both := []string{"blocked a 1 moved 0s", `pending c 1 no worker that is alive knows the task name "c"`}
+	equal(s, "what waits for code", list(), both)
+	s.worker()
+	equal(s, "with more of the same code", list(), both)
+	_, err := s.workers.Join(s.ctx, s.id, s.Queue, []string{"a", "c"}, "other")
+	s.must(err)
+	equal(s, "with other code", len(list()), 0)
+	again := s.claim(s.engine, 9)
+	equal(s, "tried again", len(again), 1)
+	equal(s, "the blocked one", again[0].Task, blocked.Task)
 }

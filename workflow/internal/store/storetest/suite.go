@@ -50,7 +50,7 @@ func (s *suite) worker() (int64, store.Engine) {
 			s.Error(err)
 		}
 	})
-	e, err := s.workers.Join(s.ctx, id, s.Queue, []string{"a", "b"})
+	e, err := s.workers.Join(s.ctx, id, s.Queue, []string{"a", "b"}, "code")
 	s.must(err)
 	return id, e
 }

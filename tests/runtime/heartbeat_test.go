@@ -1,0 +1,145 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/absurdgen/absurdgen/workflow"
+)
+
+// copied is how far the step of copying has come.
+type copied struct {
+	Rows int `json:"rows"`
+}
+
+func copying(opts ...workflow.StepOption) (workflow.StepOut[int], workflow.FlowOut[int], workflow.Binding) {
+	step := workflow.NewStepOut[int]("copy", opts...)
+	flow := workflow.NewFlowOut[int]("copying")
+	return step, flow, flow.Bind(func(ctx workflow.Context) (int, error) { return step.Do(ctx) })
+}
+
+// TestHeartbeatOfFailedAttempt: the next attempt sees the last details, however quickly they came, and each attempt goes on from there.
+func TestHeartbeatOfFailedAttempt(t *testing.T) {
+	r := newRig(t)
+	step, flow, bound := copying(workflow.Attempts(3), quick)
+	var began []int
+	r.work(workflow.WorkerOptions{}, bound, step.Bind(func(ctx context.Context) (int, error) {
+		last, ok := workflow.LastHeartbeat[copied](ctx)
+		if info, _ := workflow.InfoOf(ctx); ok != (info.Attempt > 1) {
+			return 0, workflow.Fail("attempt %d: details %v", info.Attempt, ok)
+		}
+		began = append(began, last.Rows)
+		if last.Rows == 20 {
+			return last.Rows, nil
+		}
+		for n := range 10 {
+			if err := workflow.Heartbeat(ctx, copied{last.Rows + n + 1}); err != nil {
+				return 0, err
+			}
+		}
+		return 0, errors.New("broken off")
+	}))
+	task, err := flow.Spawn(r.ctx, r.client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := result(r, task); got != 20 {
+		t.Errorf("result %d", got)
+	}
+	if diff := cmp.Diff([]int{0, 10, 20}, began); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"s v copy"}, r.records(task.ID)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestHeartbeatSurvivesWorker: the details are stored while the step runs, and losing the worker costs no attempt.
+func TestHeartbeatSurvivesWorker(t *testing.T) {
+	r := newRig(t)
+	step, flow, bound := copying(workflow.Attempts(1))
+	hung := make(chan struct{})
+	defer close(hung)
+	r.work(workflow.WorkerOptions{Lease: time.Hour}, bound, step.Bind(func(ctx context.Context) (int, error) {
+		err := workflow.Heartbeat(ctx, copied{7})
+		<-hung
+		return 0, err
+	}))
+	task, err := flow.Spawn(r.ctx, r.client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.eventually("the details are stored", func() bool {
+		return one[int](r, `select count(*) from absurd.checkpoints where outcome = 'n' and state -> 'heartbeat' = '{"rows": 7}'`) == 1
+	})
+	r.exec(`update absurd.workers set lease_expires_at = now() - interval '1 second'`)
+	r.exec(`select absurd.sweep(100)`)
+	r.work(workflow.WorkerOptions{}, bound, step.Bind(func(ctx context.Context) (int, error) {
+		last, _ := workflow.LastHeartbeat[copied](ctx)
+		info, _ := workflow.InfoOf(ctx)
+		return last.Rows*10 + info.Attempt, nil
+	}))
+	if got := result(r, task); got != 71 {
+		t.Errorf("result %d, want the 7 of the first worker and attempt 1", got)
+	}
+}
+
+// TestHeartbeatsAreStoredNowAndThen: a step that beats all the time is written about once a second.
+func TestHeartbeatsAreStoredNowAndThen(t *testing.T) {
+	r := newRig(t)
+	r.exec(`create table public.writes (name text)`)
+	r.exec(`create function public.note_write() returns trigger language plpgsql as $$
+		begin insert into public.writes values (new.outcome); return new; end $$`)
+	r.exec(`create trigger note_write before insert or update on absurd.checkpoints for each row execute function public.note_write()`)
+	step, flow, bound := copying()
+	r.work(workflow.WorkerOptions{}, bound, step.Bind(func(ctx context.Context) (int, error) {
+		stored := func() int { return one[int](r, `select count(*) from public.writes where name = 'n'`) }
+		n := 0
+		for ; stored() < 2; n++ {
+			if err := workflow.Heartbeat(ctx, n); err != nil {
+				return 0, err
+			}
+		}
+		return n, nil
+	}))
+	task, err := flow.Spawn(r.ctx, r.client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := result(r, task); n < 20 {
+		t.Errorf("%d heartbeats for two writes", n)
+	}
+}
+
+func TestHeartbeatEndsWithItsContext(t *testing.T) {
+	r := newRig(t)
+	step, flow, bound := copying(workflow.Attempts(1), workflow.Timeout(20*time.Millisecond))
+	r.work(workflow.WorkerOptions{}, bound, step.Bind(func(ctx context.Context) (int, error) {
+		for n := 0; ; n++ {
+			if err := workflow.Heartbeat(ctx, n); err != nil {
+				return 0, err
+			}
+		}
+	}))
+	task, err := flow.Spawn(r.ctx, r.client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if failure := failed(r, task); failure.Message != "step copy: the step did not end within its timeout of 20ms" {
+		t.Errorf("the task failed with %q", failure.Message)
+	}
+}
+
+func TestHeartbeatOutsideStep(t *testing.T) {
+	t.Parallel()
+	if err := workflow.Heartbeat(t.Context(), 1); err == nil {
+		t.Error("a heartbeat outside a step is accepted")
+	}
+	if _, ok := workflow.LastHeartbeat[int](t.Context()); ok {
+		t.Error("details outside a step")
+	}
+}

@@ -1,0 +1,75 @@
+package workflow
+
+import (
+	"time"
+
+	"github.com/absurdgen/absurdgen/workflow/internal/replay"
+	"github.com/absurdgen/absurdgen/workflow/internal/store"
+)
+
+// A pass that has a step running and waits for something else beside it, as a race of an event and a step does, looks now and
+// then whether what it waits for has come. Its first look is when the step has run for a while, so that quick steps cost nothing.
+const (
+	watchAfter = 250 * time.Millisecond
+	watchEvery = 500 * time.Millisecond
+)
+
+// nextLook returns when the pass looks next; the zero time when it has no reason to.
+func (p *pass) nextLook(now time.Time) time.Time {
+	switch {
+	case len(p.waiting) == 0 || len(p.running) == 0:
+		p.lookAt = time.Time{}
+	case p.lookAt.IsZero():
+		p.lookAt = now.Add(watchAfter)
+	}
+	return p.lookAt
+}
+
+// due reports whether a time, if it is one, has come.
+func due(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
+
+// watch looks at the waits, and has the branches go on that they are met for. due is when a sleep ends. It reports whether the pass
+// goes on. Nothing else happens in the pass meanwhile: a message that is given to a wait must find it open.
+func (p *pass) watch(due, now time.Time) bool {
+	p.lookAt = now.Add(watchEvery)
+	p.commit(&store.Unit{Action: store.Watch, Due: due, Waits: p.openWaits()})
+	if !p.committed() {
+		return false
+	}
+	return !p.news && !p.claimed.CancelRequested || p.learn()
+}
+
+// learn gets the outcomes of the pass's waits from the store. It reports whether the pass goes on.
+func (p *pass) learn() bool {
+	p.news = false
+	names := make([]store.Named, 0, len(p.waiting))
+	for name := range p.waiting {
+		names = append(names, store.Named{Task: p.claimed.Task, Name: name})
+	}
+	for attempt := 1; ; attempt++ {
+		records := make(map[store.ID][]replay.Record)
+		err := p.queue.engine.LoadNamed(p.ctx, names, records)
+		if err == nil {
+			p.served(records[p.claimed.Task])
+			return true
+		}
+		p.session.log.Warn("workflow: outcomes not loaded, trying again", "error", err)
+		if !pause(p.ctx, backoff(attempt)) {
+			p.interrupted()
+			return false
+		}
+	}
+}
+
+// served resolves waits by what was recorded for them.
+func (p *pass) served(outcomes []replay.Record) {
+	for _, r := range outcomes {
+		op, ok := p.waiting[r.Name]
+		if !ok || r.Outcome == replay.Pending {
+			continue
+		}
+		p.count(r)
+		delete(p.waiting, r.Name)
+		p.replay.Resolve(op, r.Outcome, r.State, r.Time)
+	}
+}
