@@ -64,7 +64,15 @@ func TestHeartbeatSurvivesWorker(t *testing.T) {
 	step, flow, bound := copying(workflow.Attempts(1))
 	hung := make(chan struct{})
 	defer close(hung)
+	goOn := func(ctx context.Context) (int, error) {
+		last, _ := workflow.LastHeartbeat[copied](ctx)
+		info, _ := workflow.InfoOf(ctx)
+		return last.Rows*10 + info.Attempt, nil
+	}
 	r.work(workflow.WorkerOptions{Lease: time.Hour}, bound, step.Bind(func(ctx context.Context) (int, error) {
+		if _, ok := workflow.LastHeartbeat[copied](ctx); ok {
+			return goOn(ctx) // under a new lease
+		}
 		err := workflow.Heartbeat(ctx, copied{7})
 		<-hung
 		return 0, err
@@ -78,11 +86,7 @@ func TestHeartbeatSurvivesWorker(t *testing.T) {
 	})
 	r.exec(`update absurd.workers set lease_expires_at = now() - interval '1 second'`)
 	r.exec(`select absurd.sweep(100)`)
-	r.work(workflow.WorkerOptions{}, bound, step.Bind(func(ctx context.Context) (int, error) {
-		last, _ := workflow.LastHeartbeat[copied](ctx)
-		info, _ := workflow.InfoOf(ctx)
-		return last.Rows*10 + info.Attempt, nil
-	}))
+	r.work(workflow.WorkerOptions{}, bound, step.Bind(goOn))
 	if got := result(r, task); got != 71 {
 		t.Errorf("result %d, want the 7 of the first worker and attempt 1", got)
 	}
