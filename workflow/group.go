@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// group has calls that come side by side share a statement and a commit. A lone call goes at once; what comes while
-// groupFlights batches are on their way goes together with the next. One caller's request does not fail or hold up another's:
+// group has calls that come side by side share a statement and a commit. A lone call goes at once; what comes while a batch is
+// on its way goes together with the next. One caller's request does not fail or hold up another's:
 // when a batch is refused, each request of it is sent alone, beside the batches and with the patience that it may need.
 type group[In, Out any] struct {
 	// send carries out a batch. Unless it is patient it must be refused where it would have to wait for other transactions.
@@ -19,8 +19,12 @@ type group[In, Out any] struct {
 	waiting []*grouped[In, Out]
 }
 
-// groupFlights is how many batches may be on their way: while one waits for the disk, the next is carried out.
-const groupFlights = 2
+// groupCrowd is how many waiting requests make a second batch go while the first is on its way.
+const groupCrowd = 64
+
+// groupGather is how long a batch waits for the callers of the one before it to come back with their next request: without
+// it one of them would go alone, and all others would wait for that.
+const groupGather = 100 * time.Microsecond
 
 // maxGroup and maxGroupBytes bound a batch.
 const (
@@ -48,7 +52,7 @@ func (g *group[In, Out]) do(ctx context.Context, in In) (out Out, err error) {
 	r := &grouped[In, Out]{ctx: ctx, in: in, done: make(chan struct{})}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, r)
-	if g.flights < groupFlights {
+	if g.flights == 0 || g.flights == 1 && len(g.waiting) >= groupCrowd {
 		g.flights++
 		go g.fly()
 	}
@@ -63,11 +67,13 @@ func (g *group[In, Out]) do(ctx context.Context, in In) (out Out, err error) {
 
 // fly sends what waits until nothing does.
 func (g *group[In, Out]) fly() {
-	for {
+	for last := 0; ; {
+		g.gather(last)
 		batch := g.next()
 		if batch == nil {
 			return
 		}
+		last = len(batch)
 		// Not the context of one caller: the others do not depend on it.
 		ctx, cancel := context.WithTimeout(context.Background(), flightLimit)
 		err := g.carry(ctx, batch, false)
@@ -78,6 +84,19 @@ func (g *group[In, Out]) fly() {
 		for _, r := range batch {
 			go func() { _ = g.carry(r.ctx, []*grouped[In, Out]{r}, true) }() // who is patient gets every error
 		}
+	}
+}
+
+// gather waits a little where fewer requests wait than the last batch had.
+func (g *group[In, Out]) gather(last int) {
+	if last < 2 {
+		return
+	}
+	g.mu.Lock()
+	waiting := len(g.waiting)
+	g.mu.Unlock()
+	if waiting < last {
+		time.Sleep(groupGather)
 	}
 }
 

@@ -34,7 +34,7 @@ var plan = []row{
 	{"W4-inproc", "W4 in process", "the same, started in process", "", 0, map[string]int{dbos: 100}, false},
 	{"W5", "W5 events", "1,000 event waits resolved", "", 0, map[string]int{ourName: 1_000, dbos: 1_000}, true},
 	{"W6", "W6 history", "W2-128 beside 500,000 finished and 100,000 sleeping", "task", 128, map[string]int{ourName: 40_000}, false},
-	{"W7", "W7 children", "fan-out of 1,000 children", "", 0, map[string]int{ourName: 1_000}, true},
+	{"W7", "W7 children", "fan-out of 1,000 children, from spawn to the result of all", "child", 0, map[string]int{ourName: 1_000}, true},
 	{"W8", "W8 turns", "1,000 events in one workflow, one after the other", "", 0, map[string]int{ourName: 1_000}, true},
 	{"W9", "W9 pooler", "64 workers through PgBouncer, transaction mode", "task", 16, map[string]int{ourName: 40_000}, false},
 	{"W9-direct", "W9 no pooler", "64 workers connected directly", "task", 16, map[string]int{ourName: 40_000}, false},

@@ -37,7 +37,7 @@ func (b *benchmark) plot() string {
 			}
 			width := f.rate / most * barWidth
 			fmt.Fprintf(&bars, `<rect x="%d" y="%d" width="%.1f" height="%d" fill="%s"/>`+"\n", labelAt, y, width, barHeight-2, colours[system])
-			fmt.Fprintf(&bars, `<text x="%.1f" y="%d">%s %ss/s</text>`+"\n", labelAt+width+6, y+12, thousands(f.rate), r.unit)
+			fmt.Fprintf(&bars, `<text x="%.1f" y="%d">%s %s/s</text>`+"\n", labelAt+width+6, y+12, thousands(f.rate), plurals[r.unit])
 			y += barHeight
 		}
 		y += groupGap

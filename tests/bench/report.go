@@ -58,7 +58,7 @@ func (b *benchmark) cell(r row, system string) string {
 	case !ok:
 		return "–"
 	case r.unit != "":
-		return thousands(f.rate) + " " + r.unit + "s/s"
+		return thousands(f.rate) + " " + plurals[r.unit] + "/s"
 	}
 	text := fmt.Sprintf("p50 %.1f ms, p99 %.1f ms", f.p50, f.p99)
 	if r.work == "W5 events" {
@@ -69,6 +69,8 @@ func (b *benchmark) cell(r row, system string) string {
 	}
 	return text
 }
+
+var plurals = map[string]string{"task": "tasks", "step": "steps", "child": "children"}
 
 func (b *benchmark) writeCosts(s *strings.Builder) {
 	s.WriteString("\nWhat one task or step costs. Commits are those that write; WAL is counted after a checkpoint, full-page images apart.\n\n")

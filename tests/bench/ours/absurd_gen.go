@@ -28,6 +28,11 @@ var Mute = workflow.NewStepOnly("bench.mute")
 // Signal wakes one task.
 var SignalEvent = workflow.NewEvent("bench.signal", func(e Signal) string { return e.Name }).Codecs(codecSignal)
 
+// Fan is the workflow [fan].
+//
+// fan has as many children as the payload's id says, all at once.
+var Fan = workflow.NewFlow[Payload, Payload]("bench.fan", workflow.Shape("f56078f50c9839c8")).Codecs(codecPayload, codecPayload)
+
 // One is the workflow [one].
 //
 // one has one step.
@@ -63,6 +68,7 @@ func Register(r *workflow.Registry) error {
 	return r.Add(
 		Echo.Bind(echo),
 		Mute.Bind(mute),
+		Fan.Bind(fan),
 		One.Bind(one),
 		OneMute.Bind(oneMute),
 		Ten.Bind(ten),
@@ -83,6 +89,7 @@ func (f Fakes) Register(r *workflow.Registry) error {
 	return r.Add(
 		Echo.Bind(f.Echo),
 		Mute.Bind(f.Mute),
+		Fan.Bind(fan),
 		One.Bind(one),
 		OneMute.Bind(oneMute),
 		Ten.Bind(ten),

@@ -70,6 +70,18 @@ func tenMute(ctx workflow.Context, p Payload) (Payload, error) {
 	return p, nil
 }
 
+// fan has as many children as the payload's id says, all at once.
+//
+//absurd:workflow name=bench.fan
+func fan(ctx workflow.Context, p Payload) (Payload, error) {
+	children := make([]*workflow.Future[Payload], p.ID)
+	for i := range children {
+		children[i] = One.Go(ctx, Payload{ID: i, Text: p.Text})
+	}
+	_, err := workflow.All(ctx, children...)
+	return p, err
+}
+
 // wait waits for the event with the payload's id.
 //
 //absurd:workflow name=bench.wait

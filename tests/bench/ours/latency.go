@@ -103,8 +103,32 @@ func events(ctx context.Context, s trial.Spec) (trial.Ready, error) {
 	}, nil
 }
 
-func children(context.Context, trial.Spec) (trial.Ready, error) {
-	return trial.Ready{}, fmt.Errorf("%w: workflows cannot spawn children yet", trial.ErrUnavailable)
+// children measures from the spawn of a parent to its result, which needs those of all its children.
+func children(ctx context.Context, s trial.Spec) (trial.Ready, error) {
+	b, err := open(ctx, s.DSN, workflow.ClientOptions{})
+	if err != nil {
+		return trial.Ready{}, err
+	}
+	stop, err := b.worker(ctx, workflow.WorkerOptions{})
+	if err != nil {
+		return trial.Ready{}, err
+	}
+	once := func(n int) error {
+		task, err := Fan.Spawn(ctx, b.client, Payload{ID: n, Text: trial.NewPayload(n).Text})
+		if err == nil {
+			_, err = task.Result(ctx)
+		}
+		return err
+	}
+	if err := once(1); err != nil { // connections and plans
+		return trial.Ready{}, err
+	}
+	return trial.Ready{
+		Run: func(context.Context) (trial.Report, error) {
+			return timed(s.Tasks, func() error { return once(s.Tasks) })
+		},
+		Close: func() { stop(); b.close() },
+	}, nil
 }
 
 // manyTurns has one task wait for many events, one after the other, and compares a late turn with an early one.
