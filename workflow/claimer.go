@@ -68,7 +68,7 @@ func (c *claimer) run(ctx context.Context) {
 		}
 		if errors.Is(err, db.ErrWorkerLost) {
 			c.log.Error("workflow: worker lost its lease; its runs go to other workers", "error", err)
-			c.session.lose()
+			c.session.leaseLost()
 			return
 		}
 		if err != nil {

@@ -32,12 +32,13 @@ type session struct {
 	parked    *parked
 	history   history // of a task, at most
 
-	stop    <-chan struct{} // closed when the worker should stop
-	told    <-chan struct{} // the lease is to be renewed now: there is something to be told of
-	lost    context.Context // ends when the lease is lost
-	lose    context.CancelFunc
-	stepCtx context.Context // ends when the lease is lost or the shutdown deadline is over
-	giveUp  context.CancelCauseFunc
+	stop     <-chan struct{} // closed when the worker should stop
+	told     <-chan struct{} // the lease is to be renewed now: there is something to be told of
+	lost     context.Context // ends when the lease is lost
+	lose     context.CancelFunc
+	toldLost sync.Once       // the hook was
+	stepCtx  context.Context // ends when the lease is lost or the shutdown deadline is over
+	giveUp   context.CancelCauseFunc
 }
 
 func (s *session) stopping() bool {
@@ -77,10 +78,7 @@ func (s *session) keepLease(ctx context.Context) {
 			s.tell(noticed)
 		case err == nil, time.Since(renewed) >= 2*every:
 			s.log.Error("workflow: worker lost its lease; its runs go to other workers", "error", err)
-			s.lose()
-			if s.hooks.LeaseLost != nil {
-				s.hooks.LeaseLost()
-			}
+			s.leaseLost()
 			return
 		default:
 			s.log.Warn("workflow: lease not renewed, trying again", "error", err)
@@ -88,6 +86,14 @@ func (s *session) keepLease(ctx context.Context) {
 			continue
 		}
 		next.Reset(every)
+	}
+}
+
+// leaseLost ends the session: nothing that it holds is its own any more.
+func (s *session) leaseLost() {
+	s.lose()
+	if hook := s.hooks.LeaseLost; hook != nil {
+		s.toldLost.Do(hook)
 	}
 }
 
