@@ -79,7 +79,7 @@ func TestTaskState(t *testing.T) {
 		t.Fatal(err)
 	}
 	is(later, workflow.TaskCancelled)
-	r.exec(`delete from absurd.tasks`)
+	r.exec(`select absurd.delete_task(queue_no, $1) from absurd.queues`, uuid(later.ID))
 	if _, err := later.State(r.ctx); !errors.Is(err, workflow.ErrNotFound) {
 		t.Errorf("state of a task that is gone: %v", err)
 	}

@@ -27,9 +27,7 @@ func bindDouble() workflow.Binding {
 func newFamily(t *testing.T) *rig {
 	t.Helper()
 	r := newRig(t)
-	if err := r.client.CreateQueue(r.ctx, "children"); err != nil {
-		t.Fatal(err)
-	}
+	r.createQueue("children")
 	return r
 }
 
@@ -215,9 +213,7 @@ func TestChildOnAnUnknownQueue(t *testing.T) {
 	if reason := r.awaitState(task.ID, "blocked"); reason != `a child cannot be made: queue "children" does not exist: create it first, with absurd.create_queue or Client.CreateQueue` {
 		t.Errorf("reason %q", reason)
 	}
-	if err := r.client.CreateQueue(r.ctx, "children"); err != nil {
-		t.Fatal(err)
-	}
+	r.createQueue("children")
 	r.work(workflow.WorkerOptions{}, bindDouble())
 	r.exec(`update absurd.timers set due_at = now() where kind = 'w'`)
 	r.exec(`update absurd.tasks set available_at = (select due_at from absurd.timers where kind = 'w') where state = 'b'`)

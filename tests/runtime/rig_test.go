@@ -40,9 +40,7 @@ func newRig(t *testing.T) *rig {
 func rigOn(t *testing.T, pool *pgxpool.Pool, dsn string, o workflow.ClientOptions) *rig {
 	t.Helper()
 	r := guestRig(t, pool, dsn, o)
-	if err := r.client.CreateQueue(r.ctx, workflow.DefaultQueue); err != nil {
-		t.Fatal(err)
-	}
+	r.createQueue(workflow.DefaultQueue)
 	return r
 }
 
@@ -192,7 +190,7 @@ func uuid(id workflow.TaskID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid:
 func one[T any](r *rig, sql string, args ...any) T {
 	r.Helper()
 	var v T
-	if err := r.pool.QueryRow(r.ctx, sql, args...).Scan(&v); err != nil {
+	if err := r.pool.QueryRow(r.ctx, everywhere(sql), args...).Scan(&v); err != nil {
 		r.Fatalf("%s: %v", sql, err)
 	}
 	return v
