@@ -64,7 +64,7 @@ func TestResultErrors(t *testing.T) {
 		t.Errorf("the task failed with %+v", failure)
 	}
 
-	r.exec(`delete from absurd.tasks where task_id = $1`, uuid(task.ID))
+	r.exec(`select absurd.delete_task(queue_no, $1) from absurd.queues`, uuid(task.ID))
 	if _, err := task.Result(r.ctx); !errors.Is(err, workflow.ErrNotFound) || !strings.Contains(err.Error(), task.ID.String()) {
 		t.Errorf("result of a task that is gone: %v", err)
 	}

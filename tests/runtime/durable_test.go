@@ -32,7 +32,7 @@ func TestDurableBeforeNextEffect(t *testing.T) {
 		look.Bind(func(ctx context.Context, before []string) (string, error) {
 			info, _ := workflow.InfoOf(ctx)
 			var committed int
-			err := world.pool.QueryRow(ctx, `select count(*) from absurd.checkpoints where task_id = $1 and checkpoint_name = any ($2)`,
+			err := world.pool.QueryRow(ctx, everywhere(`select count(*) from absurd.checkpoints where task_id = $1 and checkpoint_name = any ($2)`),
 				uuid(info.Task), before).Scan(&committed)
 			if err == nil && committed != len(before) {
 				err = fmt.Errorf("%s runs when %d of the %d outcomes before it are committed", info.Checkpoint, committed, len(before))
