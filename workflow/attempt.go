@@ -28,7 +28,7 @@ type attempted struct {
 // its slot until it does return.
 //
 // wanted ends when the attempt is given up; ctx, the function's, also when the function is only told to end.
-func (p *pass) attemptStep(wanted, ctx context.Context, op *replay.Op, bound Binding, attempt int, details []byte) {
+func (p *pass) attemptStep(wanted, ctx context.Context, held store.Held, op *replay.Op, bound Binding, attempt int, details []byte) {
 	notStarted := func() { p.handIn(wanted, attempted{op: op, attempt: attempt, err: context.Cause(ctx)}) }
 	if bound.runTx != nil {
 		if !enter(ctx, p.session.txSlots) {
@@ -45,11 +45,11 @@ func (p *pass) attemptStep(wanted, ctx context.Context, op *replay.Op, bound Bin
 	var ends decision
 	call := op.Arg.(*stepCall)
 	info := StepInfo{
-		Task:       p.claimed.Task,
+		Task:       held.Task,
 		Step:       call.name,
 		Checkpoint: op.Name,
 		Attempt:    attempt,
-		Generation: p.claimed.Generation,
+		Generation: p.info.generation,
 	}
 	step := &stepContext{StepInfo: info, pass: p.info}
 	step.progress.before = details
@@ -90,7 +90,7 @@ func (p *pass) attemptStep(wanted, ctx context.Context, op *replay.Op, bound Bin
 		p.handIn(wanted, end)
 	}()
 	if bound.runTx != nil {
-		end.tx, end.err = p.transact(ctx, wanted, op, bound, &ends)
+		end.tx, end.err = p.transact(ctx, wanted, held, op, bound, &ends)
 	} else {
 		end.output, end.err = aroundStep(ctx, p.session.middleware, info, func(ctx context.Context) ([]byte, error) { return bound.runStep(ctx, call.input) })
 	}

@@ -356,7 +356,9 @@ func (p *pass) startSteps() {
 		wanted, cancel := context.WithCancel(p.steps)
 		ctx, stop := context.WithCancelCause(wanted)
 		p.running[s.op] = running{s.attempt, cancel, stop}
-		go p.attemptStep(wanted, ctx, s.op, p.bound(s.op), s.attempt, p.details[s.op])
+		// The claim of now: a step that its pass has given up may still run when the pass goes on under the next one.
+		held := store.Held{Task: p.claimed.Task, Token: p.claimed.Token}
+		go p.attemptStep(wanted, ctx, held, s.op, p.bound(s.op), s.attempt, p.details[s.op])
 	}
 	p.starts = nil
 }

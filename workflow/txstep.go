@@ -93,11 +93,10 @@ func (d *decision) commit() bool {
 }
 func (d *decision) giveUp() bool { return d.CompareAndSwap(undecided, givenUp) }
 
-// transact runs the step's function in a transaction until it is committed or has failed. ctx is the function's; wanted ends
+// transact runs the step's function in a transaction, under the claim run, until it is committed or has failed. ctx is the function's; wanted ends
 // when nobody wants the attempt any more.
-func (p *pass) transact(ctx, wanted context.Context, op *replay.Op, bound Binding, d *decision) (store.Recorded, error) {
+func (p *pass) transact(ctx, wanted context.Context, run store.Held, op *replay.Op, bound Binding, d *decision) (store.Recorded, error) {
 	input := op.Arg.(*stepCall).input
-	run := store.Held{Task: p.claimed.Task, Token: p.claimed.Token}
 	rec := replay.Record{Name: op.Name, Kind: replay.Step, Outcome: replay.Value, Fingerprint: op.Fingerprint}
 	runs := 0
 	for again := 1; ; again++ {
