@@ -102,10 +102,11 @@ func (p *pass) observeCancel(now time.Time) {
 	p.drop(p.replay.Abandoned())
 }
 
-// look asks what has become of the task, because the worker was told that it was cancelled or asked to end: any commit does.
+// look asks what has become of the task, because the worker was told that it was cancelled or asked to end: any commit does. A
+// task that was asked to end may be cancelled at once while it cleans up, so one that runs steps asks again.
 func (p *pass) look() {
-	if p.claimed.CancelRequested || p.committing {
-		return // known; or the answer is on its way
+	if p.committing || p.claimed.CancelRequested && len(p.running) == 0 {
+		return // the answer is on its way, or the next commit brings it
 	}
 	p.commit(&store.Unit{Action: store.Record})
 }

@@ -58,21 +58,6 @@ func addTrace(ctx context.Context, headers map[string]string, middleware clientM
 	return headers
 }
 
-// traceHeaders returns those of a task's headers that its children get.
-//
-//nolint:unused // children take them
-func traceHeaders(headers []byte) map[string]string {
-	all := decodeHeaders(headers)
-	if all[TraceParent] == "" {
-		return nil
-	}
-	trace := map[string]string{TraceParent: all[TraceParent]}
-	if state := all[TraceState]; state != "" {
-		trace[TraceState] = state
-	}
-	return trace
-}
-
 // decodeHeaders reads stored headers. Other clients may store anything there: what is no text is left out.
 func decodeHeaders(data []byte) map[string]string {
 	headers := make(map[string]string)

@@ -335,3 +335,30 @@ func TestTerminateEndsDescendantsAtOnce(t *testing.T) {
 		t.Errorf("%d of 15 are cancelled, %d have cleaned up", n, undone.Load())
 	}
 }
+
+// A task that cleans up and is terminated then hears of it: the step that undoes something is told to end.
+func TestTerminateDuringCleanup(t *testing.T) {
+	r := newRig(t)
+	flow := workflow.NewFlow[int, int]("flow")
+	undoing, told := make(chan struct{}, 1), make(chan struct{}, 1)
+	r.work(workflow.WorkerOptions{}, flow.Bind(func(ctx workflow.Context, _ int) (int, error) {
+		err := workflow.Sleep(ctx, time.Hour)
+		_, failed := workflow.Inline(workflow.Cleanup(ctx), "undo", func(ctx context.Context) (int, error) {
+			undoing <- struct{}{}
+			<-ctx.Done()
+			told <- struct{}{}
+			return 0, ctx.Err()
+		})
+		return 0, errors.Join(err, failed)
+	}))
+	task := spawn(r, flow, 0)
+	r.awaitState(task.ID, "sleeping")
+	if err := task.Cancel(r.ctx); err != nil {
+		t.Fatal(err)
+	}
+	receive(r, "the clean-up", undoing)
+	if err := task.Terminate(r.ctx); err != nil {
+		t.Fatal(err)
+	}
+	receive(r, "the end of the clean-up", told)
+}
