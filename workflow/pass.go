@@ -42,6 +42,7 @@ type pass struct {
 	children   []store.Child   // to be made with them
 	unwanted   []string        // records of children that are to end
 	answer     chan committed
+	sent       *store.Unit // handed in last
 	committing bool
 
 	recorded []recordedStep // steps whose outcomes are among records

@@ -3,6 +3,7 @@ package workflow
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,8 +69,13 @@ func isInputError(err error) bool {
 // block parks the run because this code cannot go on with it. Nothing is lost: it is tried again later, and other code may
 // take it. What this pass has not committed yet is left out, because the code that made it is in doubt.
 func (p *pass) block(reason string) {
-	p.info.logger().Error("workflow: task blocked", "reason", reason)
 	p.forget()
+	p.park(reason)
+}
+
+// park is block with what has not been committed.
+func (p *pass) park(reason string) {
+	p.info.logger().Error("workflow: task blocked", "reason", reason)
 	delay := min(jitter(2*time.Second<<min(p.claimed.Token, 8)), 5*time.Minute)
 	f := failure{Name: "$Blocked", Message: storable(reason), Code: p.session.code}
 	p.end(&store.Unit{Action: store.Block, Payload: encodeFailure(f), Due: p.session.clock.now().Add(delay)}, PassBlocked)
@@ -126,7 +132,7 @@ func (p *pass) commit(u *store.Unit) {
 	}
 	p.records, p.children, p.unwanted = nil, nil, nil
 	p.count(u.Records...)
-	p.committing = true
+	p.committing, p.sent = true, u
 	p.queue.committer.handIn(&commit{unit: u, answer: p.answer}, p.session.lost.Done())
 }
 
@@ -204,18 +210,32 @@ func (p *pass) unstorable(err error) {
 		p.ended(PassLost)
 		return
 	}
-	p.failing = true
 	reason := err.Error()
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		reason = pg.Message // the detail would quote the payload
 	}
-	if errors.Is(err, db.ErrUnknownQueue) {
-		p.block("a child cannot be made: " + reason)
+	if errors.Is(err, db.ErrUnknownQueue) && len(p.sent.Children) > 0 {
+		p.forgetChildren()
+		p.park("a child cannot be made: " + reason)
 		return
 	}
+	p.failing = true
 	f := failure{Name: "$Unstorable", Message: storable("an outcome cannot be stored: " + reason)}
 	p.forget()
 	p.end(&store.Unit{Action: store.Fail, Payload: encodeFailure(f)}, PassFailed)
+}
+
+// forgetChildren drops what has not been committed but for what steps have come to: one that has run is not to run again with each
+// try at making the children.
+func (p *pass) forgetChildren() {
+	records, recorded := slices.Concat(p.sent.Records, p.records), slices.Concat(p.onWay, p.recorded)
+	p.forget()
+	for _, r := range records {
+		if r.Kind == replay.Step {
+			p.record(r)
+		}
+	}
+	p.recorded = recorded
 }
 
 // interrupted ends a pass whose steps were told to stop. When the lease is lost nothing may be written any more. When the

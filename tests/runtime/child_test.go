@@ -222,6 +222,34 @@ func TestChildOnAnUnknownQueue(t *testing.T) {
 	}
 }
 
+// A step that has run beside a child that cannot be made does not run again with every try at making it.
+func TestStepBeforeAnImpossibleChild(t *testing.T) {
+	r := newRig(t)
+	nowhere := workflow.NewFlow[int, int]("nowhere", workflow.Queue("nowhere"))
+	parent := workflow.NewFlow[int, int]("parent")
+	var charged atomic.Int32
+	r.work(workflow.WorkerOptions{}, parent.Bind(func(ctx workflow.Context, n int) (int, error) {
+		n, err := workflow.Inline(ctx, "charge", func(context.Context) (int, error) { return int(charged.Add(1)), nil })
+		if err != nil {
+			return 0, err
+		}
+		return nowhere.Do(ctx, n)
+	}))
+	task := spawn(r, parent, 1)
+	r.awaitState(task.ID, "blocked")
+	if got, want := r.records(task.ID), []string{"s v charge"}; !slices.Equal(got, want) {
+		t.Errorf("records %q, want %q", got, want)
+	}
+	if err := r.client.CreateQueue(r.ctx, "nowhere"); err != nil {
+		t.Fatal(err)
+	}
+	r.exec(`update absurd.timers set due_at = now()`)
+	r.eventually("the child is made", func() bool { return one[int](r, `select count(*) from absurd.tasks where parent_id is not null`) == 1 })
+	if n := charged.Load(); n != 1 {
+		t.Errorf("charged %d times, want once", n)
+	}
+}
+
 // The loser's child of a race is asked to end; an abandoned one goes on.
 func TestRaceLosersChildren(t *testing.T) {
 	r := newRig(t)
