@@ -23,9 +23,8 @@ type pass struct {
 	info    *passInfo
 	began   time.Time
 
-	ctx    context.Context // ends when the lease is lost or the shutdown deadline is over
+	ctx    context.Context // the session's: ends when the lease is lost or the shutdown deadline is over
 	steps  context.Context // of the steps: ctx, as the middleware has left it
-	cancel context.CancelCauseFunc
 	replay *replay.Pass
 
 	results chan attempted
@@ -81,7 +80,7 @@ const holdFor = 250 * time.Millisecond
 
 func newPass(s *session, q *claimer, c store.Claimed, flow Binding, history []replay.Record) *pass {
 	p := &pass{
-		session: s, queue: q, claimed: c, flow: flow,
+		session: s, queue: q, claimed: c, flow: flow, ctx: s.stepCtx,
 		info:    &passInfo{task: c.Task, generation: c.Generation, queue: q.name, registry: s.registry, workflow: c.Name, log: s.log, headers: c.Headers},
 		results: make(chan attempted),
 		told:    make(chan struct{}, 1),
@@ -89,7 +88,6 @@ func newPass(s *session, q *claimer, c store.Claimed, flow Binding, history []re
 		waiting: make(map[string]*replay.Op),
 		answer:  make(chan committed, 1),
 	}
-	p.ctx, p.cancel = context.WithCancelCause(s.stepCtx)
 	for _, r := range history {
 		switch {
 		case r.Outcome == replay.Pending:

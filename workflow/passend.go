@@ -180,7 +180,7 @@ func (p *pass) accepted(c committed) bool {
 // refused ends a pass whose run is not its own any more.
 func (p *pass) refused(answer store.Answer) {
 	if answer == store.Gone {
-		p.cancel(ErrCancelled)
+		p.endSteps(ErrCancelled)
 		p.ended(PassCancelled)
 	} else {
 		p.ended(PassLost)
@@ -262,8 +262,16 @@ func (p *pass) ended(end PassEnd) {
 	}
 }
 
+// endSteps lets the steps that still run know that nobody waits for them.
+func (p *pass) endSteps(cause error) {
+	for _, r := range p.running {
+		r.stop(cause)
+		r.cancel()
+	}
+}
+
 // close unwinds the workflow and lets the steps that still run know that nobody waits for them.
 func (p *pass) close() {
-	p.cancel(nil)
+	p.endSteps(nil)
 	p.replay.Stop()
 }

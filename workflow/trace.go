@@ -60,9 +60,12 @@ func addTrace(ctx context.Context, headers map[string]string, middleware clientM
 
 // decodeHeaders reads stored headers. Other clients may store anything there: what is no text is left out.
 func decodeHeaders(data []byte) map[string]string {
+	if len(data) == 0 {
+		return nil
+	}
 	headers := make(map[string]string)
 	var any map[string]json.RawMessage
-	if len(data) == 0 || json.Unmarshal(data, &any) != nil {
+	if json.Unmarshal(data, &any) != nil {
 		return headers
 	}
 	for name, value := range any {

@@ -134,7 +134,7 @@ begin
           where c.queue_no = v_queue_no and c.task_id = p_tasks[u.unit] and c.checkpoint_name = u.name
           offset 0));
       get diagnostics v_stored = row_count;
-      if v_stored < cardinality(p_record_units) then
+      if (p_resend or p_renews) and v_stored < (select count(*) from unnest(p_record_units) u(unit) where v_held[u.unit]) then
         update absurd.checkpoints c
         set seq = nextval('absurd.checkpoint_seq'), recorded_at = coalesce(u.recorded_at, v_now), fingerprint = coalesce(u.fingerprint, 0),
             attempt = v_attempts[u.unit], kind = u.kind::"char", outcome = u.outcome::"char", state = u.state

@@ -29,7 +29,7 @@ func (p *pooled) Open(ctx context.Context, queues int) (store.Workers, error) {
 	config.MinConns = 0
 	connected := config.AfterConnect
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		registerArrays(conn)
+		registerCodecs(conn)
 		if connected == nil {
 			return nil
 		}

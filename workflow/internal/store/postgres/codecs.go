@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"slices"
@@ -13,14 +14,37 @@ import (
 // it goes, which was half of all that a worker allocated. These encoders write the same bytes at once. They are registered
 // with a worker's own connections only; whatever they do not know is left to the driver.
 
-// registerArrays has a connection encode the arrays of flushes in this way.
-func registerArrays(conn *pgx.Conn) {
+// registerCodecs has a connection encode the arrays of flushes, and read jsonb, in this way.
+func registerCodecs(conn *pgx.Conn) {
 	types := conn.TypeMap()
+	if t, ok := types.TypeForOID(pgtype.JSONBOID); ok {
+		types.RegisterType(&pgtype.Type{Name: t.Name, OID: pgtype.JSONBOID, Codec: jsonbCodec{t.Codec}})
+	}
 	for _, oid := range []uint32{pgtype.JSONBArrayOID, pgtype.TextArrayOID, pgtype.UUIDArrayOID, pgtype.Int4ArrayOID, pgtype.Int8ArrayOID, pgtype.TimestamptzArrayOID} {
 		if t, ok := types.TypeForOID(oid); ok {
 			types.RegisterType(&pgtype.Type{Name: t.Name, OID: oid, Codec: arrayCodec{t.Codec}})
 		}
 	}
+}
+
+// jsonbCodec is the driver's, but for reading into what a claim reads: the driver has such values checked by encoding/json,
+// and what jsonb holds is JSON.
+type jsonbCodec struct{ pgtype.Codec }
+
+// PlanScan is called for each column of a result.
+func (c jsonbCodec) PlanScan(m *pgtype.Map, oid uint32, format int16, target any) pgtype.ScanPlan {
+	if _, raw := target.(*json.RawMessage); raw && format == pgtype.TextFormatCode {
+		return scanJSON{}
+	}
+	return c.Codec.PlanScan(m, oid, format, target)
+}
+
+type scanJSON struct{}
+
+// Scan is that of [pgtype.ScanPlan].
+func (scanJSON) Scan(src []byte, target any) error {
+	*target.(*json.RawMessage) = bytes.Clone(src) // null stays nil
+	return nil
 }
 
 // arrayCodec is the driver's codec of an array type, but for its binary form of the slices that flushes use.
