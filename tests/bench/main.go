@@ -86,6 +86,7 @@ type benchmark struct {
 	trials  int
 	results map[string]map[string][]outcome // by row and system
 	loads   [2]string                       // the machine's load before and after
+	failed  []error                         // of trials
 }
 
 func measure(ctx context.Context) (err error) {
@@ -126,10 +127,10 @@ func measure(ctx context.Context) (err error) {
 	b.loads[1] = load()
 	report := b.report()
 	fmt.Println(report)
-	if b.doc == "" {
-		return nil
+	if b.doc != "" {
+		err = b.publish(report)
 	}
-	return b.publish(report)
+	return errors.Join(append(b.failed, err)...)
 }
 
 // row runs a row of the plan once, for each system in turn.
@@ -149,15 +150,15 @@ func (b *benchmark) row(ctx context.Context, r row, rep int) error {
 		if system == ourName {
 			spec.Profile = b.profile
 		}
-		o, err := b.run(ctx, spec)
+		o, err := b.try(ctx, spec)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err == nil && o.Error != "" {
-			err = errors.New(o.Error)
-		}
 		if err != nil {
-			return fmt.Errorf("%s, %s: %w", r.id, system, err)
+			// A long run is not thrown away for one trial.
+			o = outcome{Report: trial.Report{Unavailable: "it failed"}}
+			b.failed = append(b.failed, fmt.Errorf("%s, %s: %w", r.id, system, err))
+			fmt.Fprintln(os.Stderr, "bench:", b.failed[len(b.failed)-1])
 		}
 		if b.results[r.id] == nil {
 			b.results[r.id] = make(map[string][]outcome)
@@ -166,6 +167,20 @@ func (b *benchmark) row(ctx context.Context, r row, rep int) error {
 		fmt.Printf("%d  %-9s  %-9s  %s\n", rep+1, r.id, system, o)
 	}
 	return nil
+}
+
+// try runs a trial, and once more if it fails.
+func (b *benchmark) try(ctx context.Context, s trial.Spec) (o outcome, err error) {
+	for range 2 {
+		o, err = b.run(ctx, s)
+		if err == nil && o.Error != "" {
+			err = errors.New(o.Error)
+		}
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return o, err
 }
 
 func (b *benchmark) takesPart(system string) bool {

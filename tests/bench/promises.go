@@ -44,12 +44,11 @@ func ratio(row, system, otherRow, otherSystem string, of func(figures) float64) 
 		for rep := range b.reps {
 			f, ok := b.figuresOf(row, system, rep)
 			g, also := b.figuresOf(otherRow, otherSystem, rep)
-			if !ok || !also || of(g) == 0 {
-				return 0, false
+			if ok && also && of(g) > 0 {
+				ratios = append(ratios, of(f)/of(g))
 			}
-			ratios = append(ratios, of(f)/of(g))
 		}
-		return trial.Percentile(ratios, 50), true
+		return trial.Percentile(ratios, 50), len(ratios) > 0
 	}
 }
 
