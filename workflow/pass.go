@@ -41,7 +41,7 @@ type pass struct {
 	children   []store.Child   // to be made with them
 	unwanted   []string        // records of children that are to end
 	answer     chan committed
-	sent       *store.Unit // handed in last
+	sent       *store.Unit // on its way, or refused
 	committing bool
 
 	recorded []recordedStep // steps whose outcomes are among records

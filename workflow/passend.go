@@ -160,9 +160,12 @@ func (p *pass) committed() bool {
 // accepted looks at the answer to a unit. It reports whether the pass goes on.
 func (p *pass) accepted(c committed) bool {
 	p.committing = false
-	switch {
-	case c.err != nil:
+	if c.err != nil {
 		p.unstorable(c.err)
+		return false
+	}
+	p.sent = nil // a parked pass keeps nothing of it
+	switch {
 	case c.answer == store.OK || c.answer == store.News:
 		p.tellRecorded(p.onWay)
 		p.news = p.news || c.answer == store.News
