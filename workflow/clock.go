@@ -23,8 +23,12 @@ func (c *engineClock) set(told time.Time) {
 	c.told, c.received = told, time.Now()
 }
 
+// now is this machine's time until the database has told its own, with the first claim.
 func (c *engineClock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.received.IsZero() {
+		return time.Now().UTC().Truncate(time.Microsecond)
+	}
 	return c.told.Add(time.Since(c.received)).UTC().Truncate(time.Microsecond)
 }

@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -77,6 +78,9 @@ func (s *session) keepLease(ctx context.Context) {
 			renewed = asked
 			s.tell(noticed)
 		case err == nil, time.Since(renewed) >= 2*every:
+			if err == nil {
+				err = errors.New("the lease is over by the database's clock")
+			}
 			s.log.Error("workflow: worker lost its lease; its runs go to other workers", "error", err)
 			s.leaseLost()
 			return

@@ -228,7 +228,7 @@ func TestStepBeforeAnImpossibleChild(t *testing.T) {
 	nowhere := workflow.NewFlow[int, int]("nowhere", workflow.Queue("nowhere"))
 	parent := workflow.NewFlow[int, int]("parent")
 	var charged atomic.Int32
-	r.work(workflow.WorkerOptions{}, parent.Bind(func(ctx workflow.Context, n int) (int, error) {
+	r.work(workflow.WorkerOptions{}, parent.Bind(func(ctx workflow.Context, _ int) (int, error) {
 		n, err := workflow.Inline(ctx, "charge", func(context.Context) (int, error) { return int(charged.Add(1)), nil })
 		if err != nil {
 			return 0, err

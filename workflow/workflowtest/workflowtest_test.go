@@ -70,3 +70,22 @@ func TestFailureShows(t *testing.T) {
 		}
 	})
 }
+
+// TestTimersWakeANewSession: a worker that begins anew sees to timers before it has claimed anything.
+func TestTimersWakeANewSession(t *testing.T) {
+	t.Parallel()
+	workflowtest.Run(t, func(env *workflowtest.Env) {
+		flow := workflow.NewFlowOut[int]("flow")
+		env.Must(env.Registry.Add(flow.Bind(func(ctx workflow.Context) (int, error) { return 1, workflow.Sleep(ctx, 300*time.Millisecond) })))
+		client := env.Start()
+		env.CrashAfter(1)
+		began := time.Now()
+		task, err := flow.Spawn(env.Context(), client)
+		env.Must(err)
+		_, err = task.Result(env.Context())
+		env.Must(err)
+		if took := time.Since(began); took > 30*time.Second {
+			env.Errorf("a sleep of 300 ms took %v of virtual time after a crash", took)
+		}
+	})
+}
