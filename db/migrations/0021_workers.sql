@@ -47,7 +47,10 @@ begin
   if v_end is null then
     return;
   end if;
-  delete from absurd.notices n where n.worker_id = p_worker and n.noted_at < v_now - interval '1 minute';
+  -- Passing over what others have locked: an open transaction that cancels a task must not cost its worker the lease.
+  delete from absurd.notices n
+  where n.ctid = any (array(
+    select o.ctid from absurd.notices o where o.worker_id = p_worker and o.noted_at < v_now - interval '1 minute' for update skip locked));
   return query
     select v_end, array(select n.task_id from absurd.notices n where n.worker_id = p_worker order by n.noted_at desc limit 1000);
 end
