@@ -33,6 +33,12 @@ test: ## run all tests, as the README says
 race: ## run all tests with the race detector
 	$(GO) test -race ./...
 
+.PHONY: versions
+versions: ## run the tests of the database on partitioned queues, and on PostgreSQL 14 to 18 (downloaded)
+	ABSURD_TEST_PARTITIONED=default,children $(GO) test -count=1 ./tests/runtime
+	ABSURD_TEST_PARTITIONED=children $(GO) test -count=1 ./tests/runtime
+	.ci/versions 14 15 16 17 18
+
 .PHONY: soak
 soak: fuzz ## fuzz, and run every property at full size; the output is kept in docs/soak.txt
 	set -o pipefail; ABSURD_SOAK=1 CONTRACT_SOAK=2m $(GO) test -count=1 -timeout 3h -v ./... 2>&1 \

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
 	"time"
 
@@ -94,6 +95,9 @@ func TestHeartbeatSurvivesWorker(t *testing.T) {
 
 // TestHeartbeatsAreStoredNowAndThen: a step that beats all the time is written about once a second.
 func TestHeartbeatsAreStoredNowAndThen(t *testing.T) {
+	if os.Getenv("ABSURD_TEST_PARTITIONED") != "" {
+		t.Skip("the trigger that counts the writes is on the tables of unpartitioned queues")
+	}
 	r := newRig(t)
 	r.exec(`create table public.writes (name text)`)
 	r.exec(`create function public.note_write() returns trigger language plpgsql as $$
