@@ -19,6 +19,8 @@ type Querier interface {
 	AwaitEvent(ctx context.Context, db DBTX, arg AwaitEventParams) ([]AwaitedEvent, error)
 	// CancelTask cancels an open task at once; one that has ended stays as it is.
 	CancelTask(ctx context.Context, db DBTX, arg CancelTaskParams) error
+	// ChooseTenant has the rest of the transaction act for one tenant. See ForTenant.
+	ChooseTenant(ctx context.Context, db DBTX, tenant string) error
 	// ClaimTask claims at most Quantity runs for ClaimTimeout seconds (0: without end), for workers without a lease of their own.
 	ClaimTask(ctx context.Context, db DBTX, arg ClaimTaskParams) ([]ClaimedRun, error)
 	// ClaimTasks gives a worker at most MaxTasks runs that may start now, for task names by number, in claim order, and

@@ -66,6 +66,7 @@ type ClaimedTask struct {
 	Headers         json.RawMessage
 	RetryStrategy   json.RawMessage
 	CancelRequested bool
+	Tenant          string
 }
 
 type CronJob struct {

@@ -19,7 +19,7 @@ create table claimed_task (
   claim_no bigint not null, task_id uuid not null, name_no integer not null, token integer not null, attempt integer not null,
   generation integer not null, max_attempts integer, lost_leases integer not null, has_records boolean not null,
   enqueue_at timestamptz not null, first_started_at timestamptz not null, claimed_at timestamptz not null,
-  params jsonb not null, headers jsonb, retry_strategy jsonb, cancel_requested boolean not null);
+  params jsonb not null, headers jsonb, retry_strategy jsonb, cancel_requested boolean not null, tenant text not null);
 create or replace function absurd.claim_tasks(p_queue text, p_worker bigint, p_limit integer, p_name_nos integer[], p_done_claims bigint[]) returns setof claimed_task language sql as '';
 
 create table record (

@@ -13,7 +13,7 @@ import (
 
 const claimTasks = `-- name: ClaimTasks :many
 select claim_no, task_id, name_no, token, attempt, generation, max_attempts, lost_leases, has_records, enqueue_at, first_started_at,
-       claimed_at, params, headers, retry_strategy, cancel_requested
+       claimed_at, params, headers, retry_strategy, cancel_requested, tenant
 from absurd.claim_tasks(p_queue => $1, p_worker => $2, p_limit => $3, p_name_nos => $4::integer[],
        p_done_claims => $5::bigint[])
 `
@@ -60,6 +60,7 @@ func (q *Queries) ClaimTasks(ctx context.Context, db DBTX, arg ClaimTasksParams)
 			&i.Headers,
 			&i.RetryStrategy,
 			&i.CancelRequested,
+			&i.Tenant,
 		); err != nil {
 			return nil, err
 		}

@@ -32,6 +32,16 @@ func (q *Queries) ApplyRights(ctx context.Context, db DBTX) error {
 	return err
 }
 
+const chooseTenant = `-- name: ChooseTenant :exec
+select set_config('absurd.tenant', $1, true)
+`
+
+// ChooseTenant has the rest of the transaction act for one tenant. See ForTenant.
+func (q *Queries) ChooseTenant(ctx context.Context, db DBTX, tenant string) error {
+	_, err := db.Exec(ctx, chooseTenant, tenant)
+	return err
+}
+
 const createRoles = `-- name: CreateRoles :one
 select absurd.create_roles()::integer
 `

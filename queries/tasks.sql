@@ -10,7 +10,7 @@ from absurd.spawn_tasks(p_queue => @queue, p_names => @names::text[], p_params =
 -- ClaimTasks gives a worker at most MaxTasks runs that may start now, for task names by number, in claim order, and
 -- removes the claims in DoneClaims, whose tasks have all left the worker. ErrWorkerLost when its lease has ended.
 select claim_no, task_id, name_no, token, attempt, generation, max_attempts, lost_leases, has_records, enqueue_at, first_started_at,
-       claimed_at, params, headers, retry_strategy, cancel_requested
+       claimed_at, params, headers, retry_strategy, cancel_requested, tenant
 from absurd.claim_tasks(p_queue => @queue, p_worker => @worker, p_limit => @max_tasks, p_name_nos => @name_nos::integer[],
        p_done_claims => @done_claims::bigint[]);
 

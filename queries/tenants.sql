@@ -2,6 +2,10 @@
 -- MyTenants returns the tenants that this session may use; nil: all.
 select my_tenants::text[] from absurd.my_tenants();
 
+-- name: ChooseTenant :exec
+-- ChooseTenant has the rest of the transaction act for one tenant. See ForTenant.
+select set_config('absurd.tenant', @tenant, true);
+
 -- name: AllowTenant :exec
 -- AllowTenant lets a login role use a tenant: "" for what has none, "*" for all. Only the engine's owner may. ErrInvalidOption.
 select absurd.allow_tenant(p_role => @role, p_tenant => @tenant);

@@ -25,7 +25,7 @@ type BlockedTask struct {
 // growing pauses of at most five minutes, and at once when a worker with other code joins the queue. At most 1,000 of each
 // kind are returned.
 func (c *Client) Blocked(ctx context.Context, queue string) ([]BlockedTask, error) {
-	rows, err := c.store.Blocked(ctx, queue)
+	rows, err := c.on(ctx).Blocked(ctx, queue)
 	if err != nil {
 		return nil, fmt.Errorf("workflow: the blocked tasks of queue %q cannot be listed: %w", queue, hint(err))
 	}

@@ -39,7 +39,7 @@ func (t Task[Out]) Cancel(ctx context.Context, opts ...CancelOption) error {
 	}
 	var known bool
 	err := again(ctx, func() (err error) {
-		known, err = t.client.store.RequestCancel(ctx, t.queue, t.ID, o.cleanup)
+		known, err = t.client.on(ctx).RequestCancel(ctx, t.queue, t.ID, o.cleanup)
 		return err
 	})
 	switch {
@@ -59,7 +59,7 @@ func (t Task[Out]) Terminate(ctx context.Context) error {
 	}
 	var known bool
 	err := again(ctx, func() (err error) {
-		known, err = t.client.store.Terminate(ctx, t.queue, t.ID)
+		known, err = t.client.on(ctx).Terminate(ctx, t.queue, t.ID)
 		return err
 	})
 	switch {

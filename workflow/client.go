@@ -31,6 +31,10 @@ type ClientOptions struct {
 	// PollInterval is how often to look without a notification. The default is 500 ms while listening, else 50 ms.
 	PollInterval time.Duration
 
+	// Tenant is whose the client's tasks and events are, and the only one whose tasks it sees, whatever else its database role may use. It
+	// is also that of its workers. The default is what the role may use; within a step, the tenant of the step's task, if it has one.
+	Tenant string
+
 	// Logger gets what goes wrong and is dealt with. The default discards it.
 	Logger *slog.Logger
 
@@ -41,7 +45,8 @@ type ClientOptions struct {
 // Client spawns tasks, emits events and waits for results. It also carries the connection on which the workers of the
 // process are woken. It is safe for concurrent use.
 type Client struct {
-	store    store.Store
+	store    store.Store // of all that the role may use
+	own      store.Store // of the client's tenant, if it has one
 	options  ClientOptions
 	listener *listener
 	close    context.CancelFunc
@@ -69,7 +74,11 @@ func NewClientOn(s store.Store, o ClientOptions) *Client {
 	if o.NoListen {
 		listen = nil
 	}
-	return &Client{store: s, options: o, listener: newListener(ctx, listen, o.Logger), close: cancel, groups: make(map[string]*queueGroups)}
+	own := s
+	if o.Tenant != "" {
+		own = s.For(o.Tenant)
+	}
+	return &Client{store: s, own: own, options: o, listener: newListener(ctx, listen, o.Logger), close: cancel, groups: make(map[string]*queueGroups)}
 }
 
 // Close ends the client's own connection.
@@ -116,6 +125,7 @@ type Emitter interface {
 }
 
 func (c *Client) spawn(ctx context.Context, queue string, tasks []store.Spawn) ([]store.Spawned, *Client, error) {
+	c.tenantsTasks(ctx, tasks)
 	if len(tasks) == 1 && !tasks[0].Options.Alone() {
 		spawned, err := c.group(queue).spawns.do(ctx, tasks[0])
 		return []store.Spawned{spawned}, c, err
@@ -126,7 +136,7 @@ func (c *Client) spawn(ctx context.Context, queue string, tasks []store.Spawn) (
 
 func (c *Client) spawnAll(ctx context.Context, queue string, tasks []store.Spawn) (spawned []store.Spawned, err error) {
 	err = again(ctx, func() (err error) {
-		spawned, err = c.store.Spawn(ctx, queue, tasks)
+		spawned, err = c.own.Spawn(ctx, queue, tasks)
 		return err
 	})
 	if err == nil {
@@ -158,7 +168,7 @@ func (c *Client) group(queue string) *queueGroups {
 			if patient {
 				patience = 0
 			}
-			err := again(ctx, func() error { return c.store.Emit(ctx, queue, events, patience) })
+			err := again(ctx, func() error { return c.own.Emit(ctx, queue, events, patience) })
 			return make([]struct{}, len(events)), err
 		}
 		c.groups[queue] = g
@@ -178,7 +188,7 @@ func (c *Client) notes(ctx context.Context, queue string, id TaskID) (notes *sto
 		return nil, errNoClient
 	}
 	err = again(ctx, func() (err error) {
-		notes, err = c.store.Notes(ctx, queue, id)
+		notes, err = c.on(ctx).Notes(ctx, queue, id)
 		return err
 	})
 	switch {
@@ -192,7 +202,7 @@ func (c *Client) notes(ctx context.Context, queue string, id TaskID) (notes *sto
 
 func (c *Client) send(ctx context.Context, queue string, m store.Message) (sent store.Sent, err error) {
 	err = again(ctx, func() error {
-		all, err := c.store.Send(ctx, queue, []store.Message{m})
+		all, err := c.on(ctx).Send(ctx, queue, []store.Message{m})
 		if err == nil {
 			sent = all[0]
 		}
@@ -202,7 +212,11 @@ func (c *Client) send(ctx context.Context, queue string, m store.Message) (sent 
 }
 
 func (c *Client) emit(ctx context.Context, queue, name string, payload []byte) error {
-	_, err := c.group(queue).emits.do(ctx, store.Event{Name: name, Payload: payload})
+	e := store.Event{Name: name, Payload: payload}
+	if on := c.on(ctx); on != c.own {
+		return emitError(name, queue, again(ctx, func() error { return on.Emit(ctx, queue, []store.Event{e}, 0) }))
+	}
+	_, err := c.group(queue).emits.do(ctx, e)
 	return emitError(name, queue, err)
 }
 

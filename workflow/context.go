@@ -36,6 +36,7 @@ func (c *branchContext) sealed() *branchContext { return c }
 type passInfo struct {
 	task       TaskID
 	generation int
+	tenant     string
 	queue      string
 	registry   *Registry
 	workflow   string

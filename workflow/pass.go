@@ -81,7 +81,7 @@ const holdFor = 250 * time.Millisecond
 func newPass(s *session, q *claimer, c store.Claimed, flow Binding, history []replay.Record) *pass {
 	p := &pass{
 		session: s, queue: q, claimed: c, flow: flow, ctx: s.stepCtx,
-		info:    &passInfo{task: c.Task, generation: c.Generation, queue: q.name, registry: s.registry, workflow: c.Name, log: s.log, headers: c.Headers},
+		info:    &passInfo{task: c.Task, generation: c.Generation, tenant: c.Tenant, queue: q.name, registry: s.registry, workflow: c.Name, log: s.log, headers: c.Headers},
 		results: make(chan attempted),
 		told:    make(chan struct{}, 1),
 		running: make(map[*replay.Op]running),

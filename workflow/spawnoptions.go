@@ -80,8 +80,8 @@ func WithTags(tags map[string]string) SpawnOption {
 	return func(s *spawning) { s.Options.Tags = merged(s.Options.Tags, tags) }
 }
 
-// WithTenant says whose the task is. The default is nobody's, or where the database role of the caller may act for one tenant only, that
-// one. See the manual about tenants.
+// WithTenant says whose the task is. The default is the tenant of the client (see [ClientOptions]), or that of the step which spawns; else
+// nobody's, or where the database role may act for one tenant only, that one. See the manual about tenants.
 func WithTenant(tenant string) SpawnOption { return func(s *spawning) { s.Options.Tenant = tenant } }
 
 // merged returns a map of its own, because options may be used for several spawns.

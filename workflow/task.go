@@ -47,7 +47,7 @@ func (t Task[Out]) Result(ctx context.Context) (Out, error) {
 			}
 			poll.Stop()
 		}
-		o, err := t.client.store.Watch(ctx, t.queue, t.ID)
+		o, err := t.client.on(ctx).Watch(ctx, t.queue, t.ID)
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return zero, ctx.Err()
@@ -99,7 +99,7 @@ func (t Task[Out]) outcome(ctx context.Context) (o *store.Outcome, err error) {
 		return nil, errNoClient
 	}
 	err = again(ctx, func() (err error) {
-		o, err = t.client.store.Look(ctx, t.queue, t.ID)
+		o, err = t.client.on(ctx).Look(ctx, t.queue, t.ID)
 		return err
 	})
 	switch {
@@ -125,7 +125,7 @@ func (t Task[Out]) Retry(ctx context.Context) error {
 	}
 	var known bool
 	err := again(ctx, func() (err error) {
-		known, err = t.client.store.Retry(ctx, t.queue, t.ID)
+		known, err = t.client.on(ctx).Retry(ctx, t.queue, t.ID)
 		return err
 	})
 	switch {

@@ -6,14 +6,24 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/absurdgen/absurdgen/db"
 	"github.com/absurdgen/absurdgen/workflow/internal/store"
 	"github.com/absurdgen/absurdgen/workflow/internal/store/postgres"
 )
 
 // Transaction spawns, emits and sends within a transaction of the caller's. [Tx] and [SQLTx] make it.
 type Transaction struct {
-	producer store.Producer
-	client   *Client // nil: none
+	conn   db.DBTX
+	client *Client // nil: none
+}
+
+// on returns the transaction as it is used in ctx: for the client's tenant, or else for that of the step which calls.
+func (t Transaction) on(ctx context.Context) store.Producer {
+	tenant := stepTenant(ctx)
+	if t.client != nil && t.client.options.Tenant != "" {
+		tenant = t.client.options.Tenant
+	}
+	return postgres.On(t.conn, tenant)
 }
 
 // Tx returns what spawns tasks, emits events and sends messages within tx: they are there when it commits, and never were when it does
@@ -21,21 +31,24 @@ type Transaction struct {
 //
 //	task, err := Fulfil.Spawn(ctx, workflow.Tx(tx), order)
 //
+// Within a step, tasks and events are those of the tenant of the step's task; else of the session's tenant. Messages go to any task that the
+// session may use.
+//
 // The tasks it returns know no client: use [Flow.Attach] to wait for a result after the commit, or [Client.Tx] to begin with.
-func Tx(tx pgx.Tx) Transaction { return Transaction{producer: postgres.On(tx)} }
+func Tx(tx pgx.Tx) Transaction { return Transaction{conn: tx} }
 
 // SQLTx does what [Tx] does within a transaction of package database/sql, with any PostgreSQL driver.
-func SQLTx(tx *sql.Tx) Transaction { return Transaction{producer: postgres.On(postgres.SQL(tx))} }
+func SQLTx(tx *sql.Tx) Transaction { return Transaction{conn: postgres.SQL(tx)} }
 
 // Tx is as the function [Tx], with the client's middleware, and for tasks that know the client: wait for their results after the
 // commit.
 func (c *Client) Tx(tx pgx.Tx) Transaction {
-	return Transaction{producer: postgres.On(tx), client: c}
+	return Transaction{conn: tx, client: c}
 }
 
 // SQLTx is as the function [SQLTx], with the client's middleware, and for tasks that know the client.
 func (c *Client) SQLTx(tx *sql.Tx) Transaction {
-	return Transaction{producer: postgres.On(postgres.SQL(tx)), client: c}
+	return Transaction{conn: postgres.SQL(tx), client: c}
 }
 
 func (t Transaction) middleware() clientMiddleware {
@@ -46,12 +59,12 @@ func (t Transaction) middleware() clientMiddleware {
 }
 
 func (t Transaction) spawn(ctx context.Context, queue string, tasks []store.Spawn) ([]store.Spawned, *Client, error) {
-	spawned, err := t.producer.Spawn(ctx, queue, tasks)
+	spawned, err := t.on(ctx).Spawn(ctx, queue, tasks)
 	return spawned, t.client, err
 }
 
 func (t Transaction) send(ctx context.Context, queue string, m store.Message) (store.Sent, error) {
-	sent, err := t.producer.Send(ctx, queue, []store.Message{m})
+	sent, err := t.on(ctx).Send(ctx, queue, []store.Message{m})
 	if err != nil {
 		return "", err
 	}
@@ -59,5 +72,5 @@ func (t Transaction) send(ctx context.Context, queue string, m store.Message) (s
 }
 
 func (t Transaction) emit(ctx context.Context, queue, name string, payload []byte) error {
-	return emitError(name, queue, t.producer.Emit(ctx, queue, []store.Event{{Name: name, Payload: payload}}, 0))
+	return emitError(name, queue, t.on(ctx).Emit(ctx, queue, []store.Event{{Name: name, Payload: payload}}, 0))
 }

@@ -27,6 +27,10 @@ type WorkerOptions struct {
 	// Queues are the queues to work on. The default is every queue that a registered workflow names.
 	Queues []string
 
+	// Tenant is the only tenant whose tasks the worker takes. The default is the client's, and without one, all that the database role may
+	// use.
+	Tenant string
+
 	// Passes is how many workflow passes run at once; a task that sleeps or waits takes no place. The default is 128.
 	Passes int
 
@@ -132,7 +136,7 @@ func NewWorker(c *Client, r *Registry, o WorkerOptions) (*Worker, error) {
 // runs, and returns nil. It returns an error only at the start, before it has claimed anything: for a database that does not
 // answer, a missing or unfit schema, or an unknown queue. From then on it outlives database errors and restarts of the server.
 func (w *Worker) Run(ctx context.Context) error {
-	workers, err := w.client.store.Open(ctx, len(w.options.Queues))
+	workers, err := w.store().Open(ctx, len(w.options.Queues))
 	if err != nil {
 		return fmt.Errorf("workflow: worker cannot connect: %w", err)
 	}
@@ -160,6 +164,13 @@ func (w *Worker) Run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+func (w *Worker) store() store.Store {
+	if w.options.Tenant != "" {
+		return w.client.store.For(w.options.Tenant)
+	}
+	return w.client.own
 }
 
 // readStatus reads the schema's status. A server that is just starting or stopping is waited for, a few seconds; one that

@@ -135,7 +135,7 @@ $$;
 create function absurd.claim_tasks(p_queue text, p_worker bigint, p_limit integer, p_name_nos integer[], p_done_claims bigint[])
 returns table (claim_no bigint, task_id uuid, name_no integer, token integer, attempt integer, generation integer, max_attempts integer,
   lost_leases integer, has_records boolean, enqueue_at timestamptz, first_started_at timestamptz, claimed_at timestamptz,
-  params jsonb, headers jsonb, retry_strategy jsonb, cancel_requested boolean)
+  params jsonb, headers jsonb, retry_strategy jsonb, cancel_requested boolean, tenant text)
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set enable_bitmapscan = off set jit = off
 set plan_cache_mode = force_generic_plan
@@ -194,7 +194,7 @@ begin
     )
     select v_claim_no, h.task_id, h.name_no, h.token, h.attempt, h.generation, h.max_attempts, h.lost_leases::integer, h.has_records or h.token > 1,
            h.enqueue_at, h.first_started_at, v_now, h.params, h.headers, h.retry_strategy,
-           h.cancel_requested_at is not null
+           h.cancel_requested_at is not null, h.tenant
     from held h
     order by h.priority, h.available_at, h.task_id;
 end

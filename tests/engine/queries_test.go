@@ -89,6 +89,9 @@ func TestEveryFunctionHasAQuery(t *testing.T) {
 	called := map[string]bool{}
 	for _, query := range queryTexts(t, "../../queries/*.sql", `(?m)^-- name: .*\n(?:--.*\n)*((?:[^-\n].*\n)+)`) {
 		call := regexp.MustCompile(`absurd\.(\w+)\((?s:(.*))\)`).FindStringSubmatch(query)
+		if call == nil && strings.HasPrefix(query, "select set_config('absurd.") {
+			continue // the server's own
+		}
 		if call == nil {
 			t.Errorf("a query calls no function:%s", query)
 			continue

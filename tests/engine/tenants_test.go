@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"os"
 	"regexp"
 	"slices"
@@ -193,5 +194,44 @@ func TestRolesOfTwoDatabases(t *testing.T) {
 	defer conn.Close(context.Background())
 	if _, err := conn.Exec(t.Context(), `select absurd.register_worker('w', 1000)`); sqlState(err) != "42501" {
 		t.Errorf("a worker of one database works in another: %v", err)
+	}
+}
+
+// TestForTenant: each call acts for the tenant, and leaves nothing behind in the session, even if it was refused.
+func TestForTenant(t *testing.T) {
+	t.Parallel()
+	pool, _ := pgtest.Database(t)
+	conn, err := pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	acme := db.ForTenant(conn, "acme")
+	mine := func(conn db.DBTX) []string {
+		t.Helper()
+		tenants, err := db.New().MyTenants(t.Context(), conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tenants
+	}
+	for range 2 {
+		if got := mine(acme); !slices.Equal(got, []string{"acme"}) {
+			t.Errorf("tenants %q, want acme", got)
+		}
+		if got := mine(conn); got != nil {
+			t.Errorf("the session has kept the tenants %q", got)
+		}
+		if err := db.New().CreateQueue(t.Context(), acme, "new"); err == nil || !strings.Contains(err.Error(), "42501") {
+			t.Errorf("making a queue for one tenant: %v, want 42501", err)
+		}
+		if _, err := db.New().ListTasks(t.Context(), acme, db.ListTasksParams{Queue: "nowhere"}); !errors.Is(db.Err(err), db.ErrUnknownQueue) {
+			t.Errorf("an unknown queue: %v", err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := db.New().MyTenants(ctx, acme); !errors.Is(err, context.Canceled) {
+		t.Errorf("with a cancelled context: %v", err)
 	}
 }

@@ -10,6 +10,8 @@ import (
 // queueMaker makes queues when they are first used, so that no test needs to.
 type queueMaker struct{ store.Store }
 
+func (m queueMaker) For(tenant string) store.Store { return queueMaker{m.Store.For(tenant)} }
+
 func (m queueMaker) Spawn(ctx context.Context, queue string, tasks []store.Spawn) ([]store.Spawned, error) {
 	if err := m.CreateQueue(ctx, queue); err != nil {
 		return nil, err

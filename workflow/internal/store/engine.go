@@ -27,6 +27,7 @@ type Claimed struct {
 	Claimed      time.Time // the engine's time of the claim
 	Params       []byte
 	Headers      []byte
+	Tenant       string
 
 	CancelRequested bool // the task was asked to end
 }

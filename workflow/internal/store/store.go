@@ -37,6 +37,10 @@ type Event struct {
 type Store interface {
 	Producer
 
+	// For returns the store as one tenant may use it: what it makes is that tenant's, tasks of others are unknown to it, and workers
+	// that join through it claim no others. Queues and workers belong to no tenant. Nobody calls For on what it returned.
+	For(tenant string) Store
+
 	// CreateQueue creates a queue, unless it is there.
 	CreateQueue(ctx context.Context, name string) error
 

@@ -66,6 +66,19 @@ func (s *Store) Open(ctx context.Context, queues int) (store.Workers, error) {
 	return &workers{w, s}, err
 }
 
+// For is as the wrapped store's, and its workers die with the others.
+func (s *Store) For(tenant string) store.Store { return scoped{s.Store.For(tenant), s} }
+
+type scoped struct {
+	store.Store
+	all *Store
+}
+
+func (s scoped) Open(ctx context.Context, queues int) (store.Workers, error) {
+	w, err := s.Store.Open(ctx, queues)
+	return &workers{w, s.all}, err
+}
+
 type workers struct {
 	store.Workers
 	s *Store

@@ -55,6 +55,9 @@ func (s *Store) Blocked(_ context.Context, queue string) ([]store.BlockedTask, e
 	}
 	var blocked, unknown []store.BlockedTask
 	for _, t := range q.open {
+		if s.shown(q, t.id) == nil {
+			continue
+		}
 		b := store.BlockedTask{Task: t.id, Name: t.name, State: t.state, Attempt: t.attempt}
 		switch {
 		case t.state == store.Blocked:

@@ -185,7 +185,7 @@ func (t *task) sleep(waits []store.Wait, until, now time.Time) time.Time {
 	for _, w := range older(waits, before) {
 		w.Timeout = micros(w.Timeout)
 		until = earlier(until, w.Timeout)
-		payload, emitted := t.queue.events[w.Event]
+		payload, emitted := t.queue.events[event{t.tenant, w.Event}]
 		emitted = emitted && w.Kind == replay.Event
 		stored := slices.Contains(before, w) // then it was looked at, and not met
 		if emitted && !stored {

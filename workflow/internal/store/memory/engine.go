@@ -47,7 +47,7 @@ func (e *engine) Claim(_ context.Context, limit int, done []int64) ([]store.Clai
 		claimed[i] = store.Claimed{
 			ClaimNo: e.lastID, Task: t.id, Name: t.name, Token: t.token, Attempt: t.attempt, HasRecords: len(t.records) > 0,
 			FirstStarted: t.started, Claimed: now, Params: t.params, Headers: t.headers,
-			Generation: t.generation, CancelRequested: t.requested,
+			Tenant: t.tenant, Generation: t.generation, CancelRequested: t.requested,
 		}
 	}
 	return claimed, nil
@@ -58,7 +58,7 @@ func (e *engine) Claim(_ context.Context, limit int, done []int64) ([]store.Clai
 func (e *engine) ready(limit int, now time.Time) []*task {
 	var all []*task
 	for _, t := range e.q.open {
-		if t.state == store.Pending && !t.available.After(now) && slices.Contains(e.names, t.name) {
+		if e.shown(e.q, t.id) != nil && t.state == store.Pending && !t.available.After(now) && slices.Contains(e.names, t.name) {
 			all = append(all, t)
 		}
 	}

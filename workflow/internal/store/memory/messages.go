@@ -22,21 +22,21 @@ func (s *Store) Send(_ context.Context, queue string, messages []store.Message) 
 			return nil, err
 		}
 	}
-	sent, woken := q.send(messages, now)
+	sent, woken := s.sendAll(q, messages, now)
 	if woken {
 		s.notifyReady(q)
 	}
 	return sent, nil
 }
 
-// send stores messages and wakes the tasks that sleep in a receive. woken: there was one.
-func (q *queue) send(messages []store.Message, now time.Time) (sent []store.Sent, woken bool) {
+// sendAll stores messages and wakes the tasks that sleep in a receive. woken: there was one.
+func (s *Store) sendAll(q *queue, messages []store.Message, now time.Time) (sent []store.Sent, woken bool) {
 	sent = make([]store.Sent, len(messages))
 	for i, m := range messages {
-		sent[i] = q.tasks[m.Task].store(m)
+		sent[i] = s.shown(q, m.Task).store(m)
 	}
 	for _, m := range messages {
-		if t := q.tasks[m.Task]; t != nil && t.state == store.Sleeping && !due(t.available, now) && t.giveMessage(now) {
+		if t := s.shown(q, m.Task); t != nil && t.state == store.Sleeping && !due(t.available, now) && t.giveMessage(now) {
 			t.makePending(now)
 			woken = true
 		}

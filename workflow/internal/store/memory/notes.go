@@ -12,7 +12,7 @@ func (s *Store) Notes(_ context.Context, queue string, id store.ID) (*store.Note
 	_, leave := s.enter()
 	defer leave()
 	q, err := s.queue(queue)
-	if err != nil || q.tasks[id] == nil {
+	if err != nil || s.shown(q, id) == nil {
 		return nil, err
 	}
 	t := q.tasks[id]

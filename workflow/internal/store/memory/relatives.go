@@ -48,7 +48,7 @@ func (s *Store) spawnChildren(parent *task, u *store.Unit, now time.Time) {
 		q := s.queues[c.Queue]
 		o := c.Options
 		o.Headers = nil
-		q.add(c.ID, &store.Spawn{Name: c.Workflow, Params: c.Params, Options: o}, now)
+		q.add(c.ID, &store.Spawn{Name: c.Workflow, Params: c.Params, Options: o}, parent.tenant, now)
 		child := q.tasks[c.ID]
 		child.headers = inherited(parent.headers, c.Options.Headers)
 		child.parent, child.childName, child.abandoned = parent, c.Name, c.Abandon
@@ -201,7 +201,7 @@ func (s *Store) RequestCancel(_ context.Context, queue string, id store.ID, with
 	now, leave := s.enter()
 	defer leave()
 	q, err := s.queue(queue)
-	if err != nil || q.tasks[id] == nil {
+	if err != nil || s.shown(q, id) == nil {
 		return false, err
 	}
 	if within <= 0 {
@@ -218,7 +218,7 @@ func (s *Store) Terminate(_ context.Context, queue string, id store.ID) (known b
 	now, leave := s.enter()
 	defer leave()
 	q, err := s.queue(queue)
-	if err != nil || q.tasks[id] == nil {
+	if err != nil || s.shown(q, id) == nil {
 		return false, err
 	}
 	if t := q.tasks[id]; !t.ended() {

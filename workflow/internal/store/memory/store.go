@@ -15,6 +15,12 @@ import (
 
 // Store is a store in memory. It is safe for concurrent use.
 type Store struct {
+	*everything
+	tenant string // empty: all
+}
+
+// everything is what the views of a store share, that of all tenants and those of one.
+type everything struct {
 	clock func() time.Time
 
 	mu        sync.Mutex
@@ -29,14 +35,17 @@ type queue struct {
 	name      string
 	tasks     map[store.ID]*task
 	open      []*task // those that have not ended
-	events    map[string][]byte
+	events    map[event][]byte
 	keys      map[key]owner
 	unique    map[key]store.ID // by task name and unique key
 	deadlines []deadline
 }
 
+// event names an event of a queue.
+type event struct{ tenant, name string }
+
 // key is an idempotency key; owner is the task that has it.
-type key struct{ task, key string }
+type key struct{ tenant, task, key string }
 type owner struct {
 	id          store.ID
 	fingerprint int64
@@ -50,9 +59,9 @@ type deadline struct {
 
 // New returns an empty store. clock is the engine's clock; the store keeps microseconds of it.
 func New(clock func() time.Time) *Store {
-	return &Store{
+	return &Store{everything: &everything{
 		clock: clock, queues: make(map[string]*queue), workers: make(map[int64]*worker), listeners: make(map[*listener]struct{}),
-	}
+	}}
 }
 
 // enter locks the store and returns the time at which everything in the call happens.
@@ -84,7 +93,7 @@ func (s *Store) CreateQueue(_ context.Context, name string) error {
 		return refuse("P0001", "queue name %q: 1 to 57 bytes are allowed", name)
 	}
 	if s.queues[name] == nil {
-		s.queues[name] = &queue{name: name, tasks: make(map[store.ID]*task), events: make(map[string][]byte), keys: make(map[key]owner), unique: make(map[key]store.ID)}
+		s.queues[name] = &queue{name: name, tasks: make(map[store.ID]*task), events: make(map[event][]byte), keys: make(map[key]owner), unique: make(map[key]store.ID)}
 	}
 	return nil
 }
@@ -101,18 +110,22 @@ func (s *Store) Spawn(_ context.Context, queue string, tasks []store.Spawn) ([]s
 		if err := check(&tasks[i]); err != nil {
 			return nil, err
 		}
+		if _, err := s.whose(tasks[i].Options.Tenant); err != nil {
+			return nil, err
+		}
 	}
 	spawned := make([]store.Spawned, len(tasks))
 	fresh := make(map[key]owner)     // keys that come with this call
 	unique := make(map[key]store.ID) // and unique ones
 	for i := range tasks {
 		t := &tasks[i]
+		tenant, _ := s.whose(t.Options.Tenant)
 		spawned[i] = store.Spawned{ID: s.newID(now.Add(time.Duration(i) * time.Microsecond)), Created: true}
 		if t.Options.UniqueKey != "" {
 			if t.Options.IdempotencyKey != "" {
 				return nil, refuse("AB005", "task %q (row %d): options idempotency_key and unique_key exclude each other", t.Name, i+1)
 			}
-			k := key{t.Name, t.Options.UniqueKey}
+			k := key{tenant, t.Name, t.Options.UniqueKey}
 			has, taken := unique[k]
 			if !taken {
 				has = q.unique[k]
@@ -131,7 +144,7 @@ func (s *Store) Spawn(_ context.Context, queue string, tasks []store.Spawn) ([]s
 		if t.Options.IdempotencyKey == "" {
 			continue
 		}
-		k, mine := key{t.Name, t.Options.IdempotencyKey}, owner{spawned[i].ID, t.Options.Fingerprint}
+		k, mine := key{tenant, t.Name, t.Options.IdempotencyKey}, owner{spawned[i].ID, t.Options.Fingerprint}
 		has, taken := q.keys[k]
 		if !taken {
 			has, taken = fresh[k]
@@ -158,7 +171,8 @@ func (s *Store) Spawn(_ context.Context, queue string, tasks []store.Spawn) ([]s
 	}
 	for i := range tasks {
 		if spawned[i].Created {
-			q.add(spawned[i].ID, &tasks[i], now)
+			tenant, _ := s.whose(tasks[i].Options.Tenant)
+			q.add(spawned[i].ID, &tasks[i], tenant, now)
 		}
 	}
 	var messages []store.Message
@@ -168,7 +182,7 @@ func (s *Store) Spawn(_ context.Context, queue string, tasks []store.Spawn) ([]s
 			messages = append(messages, m)
 		}
 	}
-	q.send(messages, now)
+	s.sendAll(q, messages, now)
 	s.notifyReady(q)
 	return spawned, nil
 }
@@ -187,6 +201,8 @@ func check(t *store.Spawn) error {
 		}
 	}
 	switch {
+	case len(o.Tenant) > 200 || o.Tenant == "*":
+		return refuse("AB005", "task %q: option tenant must be a text of at most 200 bytes, and not \"*\"", t.Name)
 	case o.Priority < -100 || o.Priority > 100:
 		return refuse("AB005", "task %q: option priority must be a whole number from -100 to 100", t.Name)
 	case len(o.UniqueKey) > 1000:
@@ -205,10 +221,10 @@ const tenYears = 10 * 365 * 24 * time.Hour
 // seconds rounds up to whole ones.
 func seconds(d time.Duration) time.Duration { return (d + time.Second - 1).Truncate(time.Second) }
 
-func (q *queue) add(id store.ID, spawn *store.Spawn, now time.Time) {
+func (q *queue) add(id store.ID, spawn *store.Spawn, tenant string, now time.Time) {
 	o := &spawn.Options
 	t := &task{
-		id: id, queue: q, name: spawn.Name, params: orNull(spawn.Params), headers: headersJSON(o.Headers), priority: o.Priority,
+		id: id, queue: q, tenant: tenant, name: spawn.Name, params: orNull(spawn.Params), headers: headersJSON(o.Headers), priority: o.Priority,
 		maxDelay: seconds(o.MaxDelay), maxDuration: seconds(o.MaxDuration), attempt: 1,
 		enqueued: now, available: now, state: store.Pending,
 	}
@@ -263,9 +279,10 @@ func (s *Store) Emit(_ context.Context, queue string, events []store.Event, _ ti
 	}
 	woken := false
 	for _, e := range events {
-		if _, known := q.events[e.Name]; !known {
-			q.events[e.Name] = orNull(e.Payload)
-			woken = q.tell(e.Name, now) || woken
+		named := event{s.tenant, e.Name}
+		if _, known := q.events[named]; !known {
+			q.events[named] = orNull(e.Payload)
+			woken = q.tell(named, now) || woken
 		}
 	}
 	if woken {
@@ -275,14 +292,17 @@ func (s *Store) Emit(_ context.Context, queue string, events []store.Event, _ ti
 }
 
 // tell gives the event to the tasks that wait for it, and reports whether one of them woke.
-func (q *queue) tell(event string, now time.Time) (woken bool) {
+func (q *queue) tell(e event, now time.Time) (woken bool) {
 	for _, t := range q.open {
+		if t.tenant != e.tenant {
+			continue
+		}
 		met := false
 		t.waits = slices.DeleteFunc(t.waits, func(w store.Wait) bool {
-			if w.Kind != replay.Event || w.Event != event {
+			if w.Kind != replay.Event || w.Event != e.name {
 				return false
 			}
-			t.write(outcome(w, replay.Value, now, q.events[event]))
+			t.write(outcome(w, replay.Value, now, q.events[e]))
 			met = true
 			return true
 		})
@@ -307,7 +327,7 @@ func (s *Store) Watch(_ context.Context, queue string, id store.ID) (*store.Outc
 	if err != nil {
 		return nil, err
 	}
-	t := q.tasks[id]
+	t := s.shown(q, id)
 	if t == nil {
 		return nil, nil
 	}
@@ -320,7 +340,7 @@ func (s *Store) Look(_ context.Context, queue string, id store.ID) (*store.Outco
 	_, leave := s.enter()
 	defer leave()
 	q, err := s.queue(queue)
-	if err != nil || q.tasks[id] == nil {
+	if err != nil || s.shown(q, id) == nil {
 		return nil, err
 	}
 	return q.tasks[id].outcome(), nil
@@ -338,7 +358,7 @@ func (s *Store) Retry(_ context.Context, queue string, id store.ID) (known bool,
 	if err != nil {
 		return false, err
 	}
-	t := q.tasks[id]
+	t := s.shown(q, id)
 	if t == nil {
 		return false, nil
 	}

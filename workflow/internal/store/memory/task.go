@@ -15,6 +15,7 @@ import (
 type task struct {
 	id              store.ID
 	queue           *queue
+	tenant          string
 	name            string
 	params, headers []byte
 	priority        int

@@ -18,6 +18,7 @@ import (
 type engine struct {
 	pool    *pgxpool.Pool
 	client  *pgxpool.Pool
+	claims  db.DBTX
 	worker  int64
 	queue   string
 	names   map[int32]string
@@ -25,7 +26,7 @@ type engine struct {
 }
 
 func (e *engine) Claim(ctx context.Context, limit int, done []int64) ([]store.Claimed, error) {
-	rows, err := db.New().ClaimTasks(ctx, e.pool, db.ClaimTasksParams{
+	rows, err := db.New().ClaimTasks(ctx, e.claims, db.ClaimTasksParams{
 		Queue: e.queue, Worker: e.worker, MaxTasks: int32(limit), NameNos: e.nameNos, DoneClaims: notNil(done),
 	})
 	if err != nil {
@@ -45,6 +46,7 @@ func (e *engine) Claim(ctx context.Context, limit int, done []int64) ([]store.Cl
 			Claimed:      r.ClaimedAt.UTC(),
 			Params:       r.Params,
 			Headers:      r.Headers,
+			Tenant:       r.Tenant,
 
 			CancelRequested: r.CancelRequested,
 		}

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
@@ -12,26 +13,32 @@ import (
 )
 
 // producer is a store.Producer on a pool, a connection or a transaction.
-type producer struct{ conn db.DBTX }
+type producer struct {
+	conn   db.DBTX
+	tenant string // whose a task without a tenant is, and an event; empty: that of the session
+}
 
-// On returns what spawns and emits on conn, such as a transaction of the caller's.
-func On(conn db.DBTX) store.Producer { return producer{conn} }
+// On returns what spawns, emits and sends on conn, such as a transaction of the caller's. Tasks that say no tenant, and events, are those
+// of the given one; empty: of the session's. Messages go where the session's rights reach.
+func On(conn db.DBTX, tenant string) store.Producer { return producer{conn, tenant} }
 
 func (p producer) Spawn(ctx context.Context, queue string, tasks []store.Spawn) ([]store.Spawned, error) {
 	arg := db.SpawnTasksParams{
 		Queue: queue, Names: make([]string, len(tasks)), Params: make([]json.RawMessage, len(tasks)), Options: make([]json.RawMessage, len(tasks)),
 	}
 	for i := range tasks {
-		options, err := document(&tasks[i].Options)
+		o := tasks[i].Options
+		o.Tenant = cmp.Or(o.Tenant, p.tenant)
+		options, err := document(&o)
 		if err != nil {
 			return nil, err
 		}
 		arg.Names[i], arg.Params[i], arg.Options[i] = tasks[i].Name, tasks[i].Params, options
-		if o := &tasks[i].Options; (o.Version != "" || o.ShapeHash != "") && arg.Versions == nil {
+		if arg.Versions == nil && (o.Version != "" || o.ShapeHash != "") {
 			arg.Versions, arg.Shapes = make([]string, len(tasks)), make([]string, len(tasks))
 		}
 		if arg.Versions != nil {
-			arg.Versions[i], arg.Shapes[i] = tasks[i].Options.Version, tasks[i].Options.ShapeHash
+			arg.Versions[i], arg.Shapes[i] = o.Version, o.ShapeHash
 		}
 	}
 	rows, err := db.New().SpawnTasks(ctx, p.conn, arg)
@@ -146,6 +153,9 @@ func (p producer) Emit(ctx context.Context, queue string, events []store.Event, 
 	arg := db.EmitEventsParams{Queue: queue, Names: make([]string, len(events)), Payloads: make([]json.RawMessage, len(events))}
 	for i, e := range events {
 		arg.Names[i], arg.Payloads[i] = e.Name, e.Payload
+	}
+	if p.tenant != "" {
+		arg.Tenant = &p.tenant
 	}
 	if ms := int32(patience.Milliseconds()); ms > 0 {
 		arg.PatienceMs = &ms

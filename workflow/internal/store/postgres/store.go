@@ -17,11 +17,19 @@ type pooled struct {
 	producer
 	pool   *pgxpool.Pool
 	listen *pgx.ConnConfig
+	chosen string // the tenant that conn acts for; empty: the session's
 }
 
 // New returns the store on a pool. listen is what Listen connects with.
 func New(pool *pgxpool.Pool, listen *pgx.ConnConfig) store.Store {
-	return &pooled{producer: producer{pool}, pool: pool, listen: listen}
+	return &pooled{producer: producer{conn: pool}, pool: pool, listen: listen}
+}
+
+// For has the calls that see or change tasks act for the tenant; what belongs to no tenant goes by the rights of the pool's role.
+func (p *pooled) For(tenant string) store.Store {
+	scoped := *p
+	scoped.conn, scoped.chosen = db.ForTenant(p.pool, tenant), tenant
+	return &scoped
 }
 
 func (p *pooled) CreateQueue(ctx context.Context, name string) error {
@@ -29,12 +37,12 @@ func (p *pooled) CreateQueue(ctx context.Context, name string) error {
 }
 
 func (p *pooled) Watch(ctx context.Context, queue string, task store.ID) (*store.Outcome, error) {
-	rows, err := db.New().WatchTask(ctx, p.pool, db.WatchTaskParams{Queue: queue, Task: uuid(task)})
+	rows, err := db.New().WatchTask(ctx, p.conn, db.WatchTaskParams{Queue: queue, Task: uuid(task)})
 	return outcome(rows, err)
 }
 
 func (p *pooled) Blocked(ctx context.Context, queue string) ([]store.BlockedTask, error) {
-	rows, err := db.New().ListBlocked(ctx, p.pool, db.ListBlockedParams{Queue: queue, MaxTasks: store.MaxBlocked})
+	rows, err := db.New().ListBlocked(ctx, p.conn, db.ListBlockedParams{Queue: queue, MaxTasks: store.MaxBlocked})
 	if err != nil {
 		return nil, db.Err(err)
 	}
@@ -52,12 +60,12 @@ func (p *pooled) Blocked(ctx context.Context, queue string) ([]store.BlockedTask
 }
 
 func (p *pooled) Look(ctx context.Context, queue string, task store.ID) (*store.Outcome, error) {
-	rows, err := db.New().GetOutcome(ctx, p.pool, db.GetOutcomeParams{Queue: queue, Task: uuid(task)})
+	rows, err := db.New().GetOutcome(ctx, p.conn, db.GetOutcomeParams{Queue: queue, Task: uuid(task)})
 	return outcome(rows, err)
 }
 
 func (p *pooled) Notes(ctx context.Context, queue string, task store.ID) (*store.Notes, error) {
-	rows, err := db.New().GetNotes(ctx, p.pool, db.GetNotesParams{Queue: queue, Task: uuid(task)})
+	rows, err := db.New().GetNotes(ctx, p.conn, db.GetNotesParams{Queue: queue, Task: uuid(task)})
 	if err != nil || len(rows) == 0 {
 		return nil, db.Err(err)
 	}
@@ -74,7 +82,7 @@ func outcome(rows []db.Outcome, err error) (*store.Outcome, error) {
 }
 
 func (p *pooled) Terminate(ctx context.Context, queue string, task store.ID) (known bool, err error) {
-	rows, err := db.New().TerminateTask(ctx, p.pool, db.TerminateTaskParams{Queue: queue, Task: uuid(task)})
+	rows, err := db.New().TerminateTask(ctx, p.conn, db.TerminateTaskParams{Queue: queue, Task: uuid(task)})
 	return len(rows) > 0, db.Err(err)
 }
 
@@ -84,12 +92,12 @@ func (p *pooled) RequestCancel(ctx context.Context, queue string, task store.ID,
 		ms := within.Milliseconds()
 		arg.CleanupMs = &ms
 	}
-	rows, err := db.New().RequestCancel(ctx, p.pool, arg)
+	rows, err := db.New().RequestCancel(ctx, p.conn, arg)
 	return len(rows) > 0, db.Err(err)
 }
 
 func (p *pooled) Retry(ctx context.Context, queue string, task store.ID) (known bool, err error) {
-	rows, err := db.New().RetryTaskNow(ctx, p.pool, db.RetryTaskNowParams{Queue: queue, Task: uuid(task)})
+	rows, err := db.New().RetryTaskNow(ctx, p.conn, db.RetryTaskNowParams{Queue: queue, Task: uuid(task)})
 	return len(rows) > 0, db.Err(err)
 }
 

@@ -15,6 +15,7 @@ import (
 type workers struct {
 	pool   *pgxpool.Pool
 	client *pgxpool.Pool // for the transactions of steps
+	claims db.DBTX       // pool, for the tenant that the workers work for
 }
 
 // Each queue claims on one connection and flushes on up to two; the lease and the sweep have one each.
@@ -39,7 +40,11 @@ func (p *pooled) Open(ctx context.Context, queues int) (store.Workers, error) {
 	if err != nil {
 		return nil, err
 	}
-	return workers{pool, p.pool}, nil
+	w := workers{pool, p.pool, pool}
+	if p.chosen != "" {
+		w.claims = db.ForTenant(pool, p.chosen)
+	}
+	return w, nil
 }
 
 func (w workers) Close() { w.pool.Close() }
@@ -84,7 +89,7 @@ func (w workers) Join(ctx context.Context, worker int64, queue string, names []s
 	if err != nil {
 		return nil, db.Err(err)
 	}
-	e := &engine{pool: w.pool, client: w.client, worker: worker, queue: queue, names: make(map[int32]string, len(rows))}
+	e := &engine{pool: w.pool, client: w.client, claims: w.claims, worker: worker, queue: queue, names: make(map[int32]string, len(rows))}
 	for _, r := range rows {
 		e.names[r.NameNo] = r.TaskName
 		e.nameNos = append(e.nameNos, r.NameNo)

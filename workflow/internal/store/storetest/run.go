@@ -41,6 +41,7 @@ func Run(t *testing.T, make Maker) {
 		"a termination ends descendants at once":             terminations,
 		"an unwanted child is asked to end":                  unwanted,
 		"continuing begins anew":                             continuing,
+		"tenants meet nowhere":                               tenants,
 	} {
 		t.Run(name, func(t *testing.T) { run(newSuite(t, make)) })
 	}
