@@ -273,7 +273,6 @@ func (c *claimer) start(r store.Claimed, parked *pass, records []replay.Record) 
 	c.session.passes.Add(1)
 	go func() {
 		defer c.session.passes.Done()
-		defer c.release(1)
 		defer c.ended(r.ClaimNo)
 		p := parked
 		if p == nil {
@@ -281,6 +280,8 @@ func (c *claimer) start(r store.Claimed, parked *pass, records []replay.Record) 
 		} else {
 			p.resume(r, records)
 		}
+		p.placed = true
+		defer p.leavePlace()
 		c.session.held.Store(TaskID(r.Task), p)
 		defer func() {
 			c.session.held.CompareAndDelete(TaskID(r.Task), p)

@@ -53,6 +53,7 @@ type pass struct {
 	blocked       string    // why this worker cannot go on with the task; empty: it can
 	lookAt        time.Time // when the pass looks at its waits again; see watch
 	news          bool      // one of them has an outcome
+	placed        bool      // it has one of the places for passes
 	failing, over bool
 	endedAs       PassEnd
 	suspended     bool // the run sleeps, and the pass may go on when it comes back

@@ -196,6 +196,7 @@ func (p *pass) end(u *store.Unit, end PassEnd) {
 		return
 	}
 	p.commit(u)
+	p.leavePlace()
 	if !p.committed() {
 		return
 	}
@@ -204,6 +205,15 @@ func (p *pass) end(u *store.Unit, end PassEnd) {
 		p.suspended = u.Action == store.Suspend
 	}
 	p.ended(end)
+}
+
+// leavePlace lets another pass run. This one runs no more code of the user's: all that is left is to wait until its end is in the
+// database. How many may be waiting so is bounded by what the committer takes.
+func (p *pass) leavePlace() {
+	if p.placed {
+		p.placed = false
+		p.queue.release(1)
+	}
 }
 
 // unstorable fails the task whose data the database refuses: only this task, and with the reason.

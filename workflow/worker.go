@@ -31,7 +31,8 @@ type WorkerOptions struct {
 	// use.
 	Tenant string
 
-	// Passes is how many workflow passes run at once; a task that sleeps or waits takes no place. The default is 128.
+	// Passes is how many workflow passes run at once; a task that sleeps or waits takes no place, nor does one whose end is on its way to the
+	// database. The default is 128.
 	Passes int
 
 	// Steps is how many step functions run at once. The default is 256.
