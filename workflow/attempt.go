@@ -23,60 +23,86 @@ type attempted struct {
 	tx      store.Recorded // of a step with a transaction of its own: its outcome is recorded already, or the run is not ours
 }
 
-// attemptStep runs the step's function once and hands in how it ended. When the attempt's time is over it has failed, also
-// if the function does not return: the pass takes the first answer for an attempt and drops a later one. The function keeps
-// its slot until it does return.
-//
-// wanted ends when the attempt is given up; ctx, the function's, also when the function is only told to end.
-func (p *pass) attemptStep(wanted, ctx context.Context, held store.Held, op *replay.Op, bound Binding, attempt int, details []byte) {
-	notStarted := func() { p.handIn(wanted, attempted{op: op, attempt: attempt, err: context.Cause(ctx)}) }
-	if bound.runTx != nil {
-		if !enter(ctx, p.session.txSlots) {
-			notStarted()
+// running is an attempt in flight, as its pass sees it.
+type running struct {
+	attempt  int
+	stop     context.CancelCauseFunc // tells the function to end
+	unwanted context.CancelFunc      // of a step with a transaction of its own: ends what is done for it besides; else nil
+}
+
+// giveUp lets the attempt know that nobody waits for it any more.
+func (r running) giveUp() {
+	if r.unwanted != nil {
+		r.unwanted()
+	}
+	r.stop(nil)
+}
+
+// attempt is one call of a step's function. Its context ends when it is told to end, or given up.
+type attempt struct {
+	stepContext
+	pass   *pass
+	held   store.Held // the claim of the start: a step that its pass has given up may still run when the pass goes on under the next one
+	op     *replay.Op
+	bound  Binding
+	wanted context.Context // of a step with a transaction of its own: ends when the attempt is given up
+	ends   decision
+}
+
+func (p *pass) newAttempt(s stepStart) (*attempt, running) {
+	a := &attempt{pass: p, op: s.op, bound: p.bound(s.op), held: store.Held{Task: p.claimed.Task, Token: p.claimed.Token}}
+	r := running{attempt: s.attempt}
+	parent := p.steps
+	if a.bound.runTx != nil {
+		a.wanted, r.unwanted = context.WithCancel(parent)
+		parent = a.wanted
+	}
+	ctx, stop := context.WithCancelCause(parent)
+	r.stop = stop
+	a.stepContext = stepContext{Context: ctx, info: p.info, progress: progress{before: p.details[s.op], of: a}, StepInfo: StepInfo{
+		Task:       p.claimed.Task,
+		Step:       s.op.Arg.(*stepCall).name,
+		Checkpoint: s.op.Name,
+		Attempt:    s.attempt,
+		Generation: p.info.generation,
+	}}
+	return a, r
+}
+
+// run calls the function and hands in how it ended. When the attempt's time is over it has failed, also if the function does not
+// return: the pass takes the first answer for an attempt and drops a later one. The function keeps its slot until it does return.
+func (a *attempt) run() {
+	s := a.pass.session
+	var ctx context.Context = &a.stepContext
+	if a.bound.runTx != nil {
+		if !enter(ctx, s.txSlots) {
+			a.end(attempted{err: context.Cause(ctx)})
 			return
 		}
-		defer leave(p.session.txSlots)
+		defer leave(s.txSlots)
 	}
-	if !enter(ctx, p.session.stepSlots) {
-		notStarted()
+	if !enter(ctx, s.stepSlots) {
+		a.end(attempted{err: context.Cause(ctx)})
 		return
 	}
-	defer leave(p.session.stepSlots)
-	var ends decision
-	call := op.Arg.(*stepCall)
-	info := StepInfo{
-		Task:       held.Task,
-		Step:       call.name,
-		Checkpoint: op.Name,
-		Attempt:    attempt,
-		Generation: p.info.generation,
-	}
-	step := &stepContext{StepInfo: info, pass: p.info}
-	step.progress.before = details
-	step.progress.tell = func(details []byte) {
-		p.handIn(wanted, attempted{op: op, attempt: attempt, beat: true, details: details})
-	}
-	ctx = context.WithValue(ctx, stepContextKey{}, step)
-	if headers := p.info.headerMap(); headers[TraceParent] != "" {
-		ctx = context.WithValue(ctx, traceKey{}, headers)
-	}
-	if limit := bound.step.policy.timeout; limit > 0 {
+	defer leave(s.stepSlots)
+	if limit := a.bound.step.policy.timeout; limit > 0 {
 		over := fmt.Errorf("the step did not end within its timeout of %v", limit)
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, over)
 		defer cancel()
 		giveUp := time.AfterFunc(limit+stepGrace, func() {
-			if ends.giveUp() {
-				p.handIn(wanted, attempted{op: op, attempt: attempt, elapsed: limit, err: over, details: step.progress.end()})
+			if a.ends.giveUp() {
+				a.end(attempted{elapsed: limit, err: over, details: a.progress.end()})
 			}
 		})
 		defer giveUp.Stop()
 	}
-	if hook := p.session.hooks.StepStarted; hook != nil {
-		hook(info)
+	if hook := s.hooks.StepStarted; hook != nil {
+		hook(a.StepInfo)
 	}
 	began, returned := time.Now(), false
-	end := attempted{op: op, attempt: attempt}
+	var end attempted
 	defer func() {
 		// A panic is a failure of the attempt, and so is a Goexit: without an answer the pass would wait for ever.
 		r := recover()
@@ -86,19 +112,41 @@ func (p *pass) attemptStep(wanted, ctx context.Context, held store.Held, op *rep
 		if r != nil {
 			end.err = &stepPanic{value: r, stack: debug.Stack()}
 		}
-		end.elapsed, end.details = time.Since(began), step.progress.end()
-		p.handIn(wanted, end)
+		end.elapsed, end.details = time.Since(began), a.progress.end()
+		a.end(end)
 	}()
-	if bound.runTx != nil {
-		end.tx, end.err = p.transact(ctx, wanted, held, op, bound, &ends)
+	if a.bound.runTx != nil {
+		end.tx, end.err = a.transact(ctx)
 	} else {
-		end.output, end.err = aroundStep(ctx, p.session.middleware, info, func(ctx context.Context) ([]byte, error) { return bound.runStep(ctx, call.input) })
+		end.output, end.err = a.call(ctx)
 	}
 	returned = true
 }
 
+func (a *attempt) call(ctx context.Context) ([]byte, error) {
+	input := a.op.Arg.(*stepCall).input
+	if len(a.pass.session.middleware) == 0 {
+		return a.bound.runStep(ctx, input)
+	}
+	return aroundStep(ctx, a.pass.session.middleware, a.StepInfo, func(ctx context.Context) ([]byte, error) { return a.bound.runStep(ctx, input) })
+}
+
+// end hands in how the attempt ended.
+func (a *attempt) end(end attempted) {
+	end.op, end.attempt = a.op, a.Attempt
+	a.pass.returned.leave(end)
+}
+
+// beat hands in details of the attempt, which has not ended.
+func (a *attempt) beat(details []byte) { a.end(attempted{beat: true, details: details}) }
+
 // enter takes a slot, unless ctx ends first.
 func enter(ctx context.Context, slots chan<- struct{}) bool {
+	select {
+	case slots <- struct{}{}: // mostly; asking for ctx.Done costs a channel
+		return true
+	default:
+	}
 	select {
 	case slots <- struct{}{}:
 		return true
@@ -108,15 +156,6 @@ func enter(ctx context.Context, slots chan<- struct{}) bool {
 }
 
 func leave(slots <-chan struct{}) { <-slots }
-
-// handIn gives the pass the end of an attempt, unless the attempt is given up by now: a parked pass takes nothing, and what was
-// given up must not hold its slot until that goes on.
-func (p *pass) handIn(wanted context.Context, a attempted) {
-	select {
-	case p.results <- a:
-	case <-wanted.Done():
-	}
-}
 
 // stepGrace is how long a function that minds its context may take to return after its time is over, and so to say
 // something better than that.

@@ -127,7 +127,7 @@ func (f Flow[In, Out]) start(ctx Context, in In) *Future[Out] {
 
 // planChild has the child made with the next commit, or waits for the one that an earlier pass has made.
 func (p *pass) planChild(op *replay.Op, call *childCall, now time.Time) {
-	p.waiting[op.Name] = op
+	p.wait(op)
 	if op.Prior != nil {
 		var made childRecord
 		if json.Unmarshal(op.Prior.State, &made) == nil && made.Queue != call.queue {

@@ -55,8 +55,8 @@ const heartbeatEvery = time.Second
 
 // progress is what an attempt tells between its start and its end.
 type progress struct {
-	before []byte       // of earlier attempts
-	tell   func([]byte) // has details stored
+	before []byte // of earlier attempts
+	of     *attempt
 
 	mu    sync.Mutex
 	last  []byte
@@ -74,7 +74,7 @@ func (p *progress) beat(details []byte) {
 			details := p.last
 			p.told, p.timer = time.Now(), nil
 			p.mu.Unlock()
-			p.tell(details)
+			p.of.beat(details)
 		})
 	}
 }

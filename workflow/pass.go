@@ -27,8 +27,7 @@ type pass struct {
 	steps  context.Context // of the steps: ctx, as the middleware has left it
 	replay *replay.Pass
 
-	results chan attempted
-	told    chan struct{} // something has become of the task: see look
+	returned returned
 
 	running map[*replay.Op]running // attempts in flight
 	starts  []stepStart            // wanted, and waiting for the commit of what was handed out
@@ -59,12 +58,6 @@ type pass struct {
 	suspended     bool // the run sleeps, and the pass may go on when it comes back
 }
 
-type running struct {
-	attempt int
-	cancel  context.CancelFunc      // gives the attempt up
-	stop    context.CancelCauseFunc // tells its function to end, and waits for what it returns
-}
-
 type stepStart struct {
 	op      *replay.Op
 	attempt int
@@ -82,12 +75,10 @@ const holdFor = 250 * time.Millisecond
 func newPass(s *session, q *claimer, c store.Claimed, flow Binding, history []replay.Record) *pass {
 	p := &pass{
 		session: s, queue: q, claimed: c, flow: flow, ctx: s.stepCtx,
-		info:    &passInfo{task: c.Task, generation: c.Generation, tenant: c.Tenant, queue: q.name, registry: s.registry, workflow: c.Name, log: s.log, headers: c.Headers},
-		results: make(chan attempted),
-		told:    make(chan struct{}, 1),
-		running: make(map[*replay.Op]running),
-		waiting: make(map[string]*replay.Op),
-		answer:  make(chan committed, 1),
+		info:     &passInfo{task: c.Task, generation: c.Generation, tenant: c.Tenant, queue: q.name, registry: s.registry, workflow: c.Name, log: s.log, headers: c.Headers},
+		returned: returned{some: make(chan struct{}, 1)},
+		running:  make(map[*replay.Op]running),
+		answer:   make(chan committed, 1),
 	}
 	for _, r := range history {
 		switch {
@@ -197,14 +188,11 @@ func (p *pass) await(now, timer time.Time, stopping bool) bool {
 		stop = nil
 	}
 	select {
-	case a := <-p.results:
-		p.take(a)
-		p.takeMore()
+	case <-p.returned.some:
+		p.takeReturned()
 		return !p.over
 	case c := <-p.answer:
 		return p.accepted(c)
-	case <-p.told:
-		p.look()
 	case <-due:
 	case <-stop:
 	case <-p.ctx.Done():
@@ -214,15 +202,17 @@ func (p *pass) await(now, timer time.Time, stopping bool) bool {
 	return true
 }
 
-// takeMore takes the attempts that ended meanwhile, so that they share a commit.
-func (p *pass) takeMore() {
-	for !p.over {
-		select {
-		case a := <-p.results:
-			p.take(a)
-		default:
+// takeReturned takes all attempts that have ended, so that they share a commit.
+func (p *pass) takeReturned() {
+	ends, told := p.returned.take()
+	for _, a := range ends {
+		if p.over {
 			return
 		}
+		p.take(a)
+	}
+	if told && !p.over {
+		p.look()
 	}
 }
 
@@ -252,10 +242,17 @@ func (p *pass) plan() (moved bool) {
 		case *childCall:
 			p.planChild(op, call, now)
 		case *waitCall:
-			p.waiting[op.Name] = op
+			p.wait(op)
 		}
 	}
 	return moved
+}
+
+func (p *pass) wait(op *replay.Op) {
+	if p.waiting == nil {
+		p.waiting = make(map[string]*replay.Op)
+	}
+	p.waiting[op.Name] = op
 }
 
 // openWaits returns the waits that the run sleeps on, in the order of asking.
@@ -292,7 +289,7 @@ func (p *pass) bound(op *replay.Op) Binding {
 func (p *pass) drop(abandoned []*replay.Op) {
 	for _, op := range abandoned {
 		if r, ok := p.running[op]; ok {
-			r.cancel()
+			r.giveUp()
 			delete(p.running, op)
 		}
 		delete(p.retries, op)
@@ -353,14 +350,12 @@ func (p *pass) hold(now time.Time) (hold bool, at time.Time) {
 
 func (p *pass) startSteps() {
 	for _, s := range p.starts {
-		wanted, cancel := context.WithCancel(p.steps)
-		ctx, stop := context.WithCancelCause(wanted)
-		p.running[s.op] = running{s.attempt, cancel, stop}
-		// The claim of now: a step that its pass has given up may still run when the pass goes on under the next one.
-		held := store.Held{Task: p.claimed.Task, Token: p.claimed.Token}
-		go p.attemptStep(wanted, ctx, held, s.op, p.bound(s.op), s.attempt, p.details[s.op])
+		a, r := p.newAttempt(s)
+		p.running[s.op] = r
+		go a.run()
 	}
-	p.starts = nil
+	clear(p.starts)
+	p.starts = p.starts[:0]
 }
 
 // take deals with the end of an attempt.
@@ -373,7 +368,7 @@ func (p *pass) take(a attempted) {
 	if !ok || r.attempt != a.attempt {
 		return // the attempt was given up already
 	}
-	r.cancel()
+	r.giveUp()
 	delete(p.running, a.op)
 	if a.tx.Answer != "" && a.tx.Answer != store.OK {
 		p.refused(a.tx.Answer)

@@ -196,7 +196,9 @@ func (p *pass) end(u *store.Unit, end PassEnd) {
 		return
 	}
 	p.commit(u)
-	p.leavePlace()
+	if end == PassCompleted || end == PassFailed || end == PassCancelled {
+		p.leavePlace()
+	}
 	if !p.committed() {
 		return
 	}
@@ -207,8 +209,9 @@ func (p *pass) end(u *store.Unit, end PassEnd) {
 	p.ended(end)
 }
 
-// leavePlace lets another pass run. This one runs no more code of the user's: all that is left is to wait until its end is in the
-// database. How many may be waiting so is bounded by what the committer takes.
+// leavePlace lets another pass run. This one runs no more code of the user's: all that is left is to wait until the task's end is in
+// the database. How many may be waiting so is bounded by what the committer takes. A pass after which another one of the same task
+// follows keeps its place until then, so that the hooks have told of its steps before that one starts any.
 func (p *pass) leavePlace() {
 	if p.placed {
 		p.placed = false
@@ -279,7 +282,7 @@ func (p *pass) ended(end PassEnd) {
 func (p *pass) endSteps(cause error) {
 	for _, r := range p.running {
 		r.stop(cause)
-		r.cancel()
+		r.giveUp()
 	}
 }
 

@@ -105,7 +105,7 @@ func (s *session) leaseLost() {
 func (s *session) tell(tasks []store.ID) {
 	for _, id := range tasks {
 		if p, ok := s.held.Load(TaskID(id)); ok {
-			poke(p.(*pass).told)
+			p.(*pass).returned.tell()
 		}
 	}
 }

@@ -15,14 +15,28 @@ type StepInfo struct {
 	Generation int
 }
 
-// stepContext is what the context of a running step carries.
+// stepContext is the context of a running step, and what it carries.
 type stepContext struct {
+	context.Context
 	StepInfo
-	pass     *passInfo
+	info     *passInfo
 	progress progress
 }
 
 type stepContextKey struct{}
+
+// Value is that of [context.Context].
+func (c *stepContext) Value(key any) any {
+	switch key.(type) {
+	case stepContextKey:
+		return c
+	case traceKey:
+		if headers := c.info.headerMap(); headers[TraceParent] != "" {
+			return headers
+		}
+	}
+	return c.Context.Value(key)
+}
 
 // InfoOf returns what the context of a running step knows about it. ok is false for any other context.
 func InfoOf(ctx context.Context) (info StepInfo, ok bool) {
@@ -47,7 +61,7 @@ func IdempotencyKey(ctx context.Context) string {
 // StepLog returns the worker's logger with the task, the step and the attempt. Outside a step it discards everything.
 func StepLog(ctx context.Context) *slog.Logger {
 	if step, ok := ctx.Value(stepContextKey{}).(*stepContext); ok {
-		return step.pass.logger().With("step", step.Checkpoint, "attempt", step.Attempt)
+		return step.info.logger().With("step", step.Checkpoint, "attempt", step.Attempt)
 	}
 	return slog.New(slog.DiscardHandler)
 }

@@ -9,7 +9,7 @@ import (
 // stepTenant returns the tenant of the task whose step ctx is of; empty: none.
 func stepTenant(ctx context.Context) string {
 	if step, ok := ctx.Value(stepContextKey{}).(*stepContext); ok {
-		return step.pass.tenant
+		return step.info.tenant
 	}
 	return ""
 }

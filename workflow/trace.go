@@ -38,7 +38,7 @@ func Headers(ctx Context) map[string]string { return ctx.sealed().pass.headerMap
 // HeadersOf returns the headers of the task whose step has the context; nil for any other context. Do not change the map.
 func HeadersOf(ctx context.Context) map[string]string {
 	if step, ok := ctx.Value(stepContextKey{}).(*stepContext); ok {
-		return step.pass.headerMap()
+		return step.info.headerMap()
 	}
 	return nil
 }

@@ -93,33 +93,31 @@ func (d *decision) commit() bool {
 }
 func (d *decision) giveUp() bool { return d.CompareAndSwap(undecided, givenUp) }
 
-// transact runs the step's function in a transaction, under the claim run, until it is committed or has failed. ctx is the function's; wanted ends
-// when nobody wants the attempt any more.
-func (p *pass) transact(ctx, wanted context.Context, run store.Held, op *replay.Op, bound Binding, d *decision) (store.Recorded, error) {
-	input := op.Arg.(*stepCall).input
-	rec := replay.Record{Name: op.Name, Kind: replay.Step, Outcome: replay.Value, Fingerprint: op.Fingerprint}
+// transact runs the step's function in a transaction, under the attempt's claim, until it is committed or has failed. ctx is the function's.
+func (a *attempt) transact(ctx context.Context) (store.Recorded, error) {
+	p, wanted, input := a.pass, a.wanted, a.op.Arg.(*stepCall).input
+	rec := replay.Record{Name: a.op.Name, Kind: replay.Step, Outcome: replay.Value, Fingerprint: a.op.Fingerprint}
 	runs := 0
 	for again := 1; ; again++ {
 		if ctx.Err() != nil {
 			return store.Recorded{}, context.Cause(ctx)
 		}
 		var failure error // of the step, and not of the database
-		done, err := p.queue.engine.Transact(wanted, run, func(tx pgx.Tx) (replay.Record, error) {
+		done, err := p.queue.engine.Transact(wanted, a.held, func(tx pgx.Tx) (replay.Record, error) {
 			runs++
 			owned := &ownedTx{Tx: tx}
-			info, _ := InfoOf(ctx)
-			rec.State, failure = aroundStep(ctx, p.session.middleware, info, func(ctx context.Context) ([]byte, error) { return bound.runTx(ctx, owned, input) })
+			rec.State, failure = aroundStep(ctx, p.session.middleware, a.StepInfo, func(ctx context.Context) ([]byte, error) { return a.bound.runTx(ctx, owned, input) })
 			if misuse := owned.misused(); failure == nil || owned.ended != "" {
 				failure = misuse
 			}
-			if failure == nil && !d.commit() {
+			if failure == nil && !a.ends.commit() {
 				failure = context.Cause(ctx)
 			}
 			rec.Time = p.session.clock.now()
 			return rec, failure
 		})
 		if errors.Is(err, store.ErrUnknownCommit) {
-			done, err = p.findStep(wanted, run, rec)
+			done, err = p.findStep(wanted, a.held, rec)
 			if err == nil && done.Answer == store.OK && done.Outcome == nil {
 				continue // it was rolled back after all
 			}
@@ -134,7 +132,7 @@ func (p *pass) transact(ctx, wanted context.Context, run store.Held, op *replay.
 		case dataError(err):
 			return store.Recorded{}, Permanent(fmt.Errorf("the step's result cannot be recorded: %w", err))
 		case outage(err) && runs < maxRuns && !errors.Is(err, pgx.ErrTxCommitRollback):
-			p.session.log.Warn("workflow: transaction of a step not done, trying again", "step", op.Name, "error", err)
+			p.session.log.Warn("workflow: transaction of a step not done, trying again", "step", a.op.Name, "error", err)
 			pause(ctx, backoff(again))
 		default:
 			return store.Recorded{}, err
