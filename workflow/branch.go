@@ -9,6 +9,12 @@ import (
 // Go runs f as a branch of its own, beside the caller, and returns at once. f must use the Context that it is given, and
 // must not write to variables of the caller: return results through the future instead.
 //
+//	workflow.Go(ctx, func(ctx workflow.Context) (int, error) {
+//		n, err := Count.Do(ctx, shelf)
+//		total += n       // wrong: the caller sees it or not, depending on who comes first
+//		return n, err    // right: the caller adds what the future's Await returns
+//	})
+//
 // A workflow ends when all its branches have ended. A branch whose error nobody awaits fails the workflow.
 func Go[Out any](ctx Context, f func(Context) (Out, error)) *Future[Out] {
 	c := ctx.sealed()

@@ -14,7 +14,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/absurdgen/absurdgen/db"
 	"github.com/absurdgen/absurdgen/workflow/internal/store"
 	"github.com/absurdgen/absurdgen/workflow/internal/store/postgres"
 )
@@ -81,7 +80,7 @@ func NewClientOn(s store.Store, o ClientOptions) *Client {
 	return &Client{store: s, own: own, options: o, listener: newListener(ctx, listen, o.Logger), close: cancel, groups: make(map[string]*queueGroups)}
 }
 
-// Close ends the client's own connection.
+// Close ends the client's own connection. Call it when the workers have stopped and nobody waits for a result, and before the pool is closed.
 func (c *Client) Close() {
 	c.close()
 	c.listener.close()
@@ -250,14 +249,3 @@ func emitError(name, queue string, err error) error {
 	}
 	return fmt.Errorf("workflow: event %s was not emitted on queue %q: %w", name, queue, hint(err))
 }
-
-// hint says what to do about an error that the caller can cure.
-func hint(err error) error {
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == invalidSchemaName {
-		return &db.SchemaError{Status: db.Status{State: db.StateNotInstalled}}
-	}
-	return err
-}
-
-// invalidSchemaName is the SQLSTATE for a function of a schema that does not exist.
-const invalidSchemaName = "3F000"

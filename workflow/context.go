@@ -56,6 +56,9 @@ func (p *passInfo) logger() *slog.Logger {
 
 // Now returns the engine's time of the last outcome that this branch consumed: the same on every replay. A wall clock in a
 // workflow is not.
+//
+//	if time.Now().After(order.Due) {        // wrong: a replay may decide otherwise
+//	if workflow.Now(ctx).After(order.Due) { // right
 func Now(ctx Context) time.Time { return ctx.sealed().branch.Now() }
 
 // Rand returns a source of random numbers that gives the same numbers on every replay. Each call returns a new source,

@@ -73,7 +73,7 @@ func (e Event[T]) wait(ctx Context, key string, timeout time.Duration) *Future[T
 // Emit makes the event known and wakes the tasks that wait for it. The first emit of a name and key wins. With [Tx] the
 // event is emitted when the transaction commits.
 func (e Event[T]) Emit(ctx context.Context, to Emitter, payload T) error {
-	if to == nil {
+	if to == nil || to == (*Client)(nil) {
 		return fmt.Errorf("workflow: event %s was not emitted: give Emit a Client, or Tx with a transaction", e.spec.name)
 	}
 	stored, err := e.spec.stored(e.spec.key(payload))

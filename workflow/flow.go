@@ -41,11 +41,13 @@ func (f Flow[In, Out]) Name() string { return f.spec.name }
 // Queue returns the queue on which the workflow's tasks live.
 func (f Flow[In, Out]) Queue() string { return f.spec.policy.queue }
 
-// Bind names the workflow function.
+// Bind names the workflow function. [Registry.Add] refuses nil.
 func (f Flow[In, Out]) Bind(body func(Context, In) (Out, error)) Binding { return f.bind(body) }
 
 // Spawn makes a task that runs the workflow. With a [Client] it is committed when Spawn returns; with [Tx] it commits with
-// the caller's transaction, and a rollback leaves nothing.
+// the caller's transaction, and a rollback leaves nothing. The queue must be there. It returns [ErrKeyReused] and [ErrNotUnique] for keys (see
+// [WithIdempotencyKey], [WithUnique]), [ErrInvalidOption] for an option out of its range, and an error for an input that cannot be encoded
+// or is larger than [MaxPayload]. A task whose workflow no worker knows waits until one does: see [Client.Blocked].
 func (f Flow[In, Out]) Spawn(ctx context.Context, s Spawner, in In, opts ...SpawnOption) (Task[Out], error) {
 	return f.spawn(ctx, s, in, opts)
 }
@@ -84,6 +86,9 @@ func (f FlowIn[In]) Queue() string { return f.flow.Queue() }
 
 // Bind names the workflow function.
 func (f FlowIn[In]) Bind(body func(Context, In) error) Binding {
+	if body == nil {
+		return f.flow.bind(nil)
+	}
 	return f.flow.bind(func(ctx Context, in In) (None, error) { return None{}, body(ctx, in) })
 }
 
@@ -124,6 +129,9 @@ func (f FlowOut[Out]) Queue() string { return f.flow.Queue() }
 
 // Bind names the workflow function.
 func (f FlowOut[Out]) Bind(body func(Context) (Out, error)) Binding {
+	if body == nil {
+		return f.flow.bind(nil)
+	}
 	return f.flow.bind(func(ctx Context, _ None) (Out, error) { return body(ctx) })
 }
 
@@ -153,6 +161,9 @@ func (f FlowOnly) Queue() string { return f.flow.Queue() }
 
 // Bind names the workflow function.
 func (f FlowOnly) Bind(body func(Context) error) Binding {
+	if body == nil {
+		return f.flow.bind(nil)
+	}
 	return f.flow.bind(func(ctx Context, _ None) (None, error) { return None{}, body(ctx) })
 }
 
@@ -176,6 +187,9 @@ func newFlow[In, Out any](name string, opts []FlowOption) Flow[In, Out] {
 
 // bind closes over the codecs: the worker sees bytes.
 func (f Flow[In, Out]) bind(body func(Context, In) (Out, error)) Binding {
+	if body == nil {
+		return Binding{flow: f.spec} // Registry.Add refuses it
+	}
 	return Binding{flow: f.spec, runFlow: func(b *replay.Branch, info *passInfo, input []byte) ([]byte, error) {
 		in, err := f.in.decode(input)
 		if err != nil {

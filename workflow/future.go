@@ -3,6 +3,7 @@ package workflow
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/absurdgen/absurdgen/workflow/internal/replay"
 )
@@ -14,7 +15,8 @@ type Future[Out any] struct {
 	err    error                             // the call itself was refused
 }
 
-// Await waits for the outcome. It may be called more than once, and from other branches than the one that started it.
+// Await waits for the outcome, and returns the errors that Do, Await or Receive of what was started return. It may be called more than
+// once, and from other branches than the one that started it.
 func (f *Future[Out]) Await(ctx Context) (Out, error) {
 	var zero Out
 	if f.err != nil {
@@ -49,7 +51,7 @@ func outcome[T any](b *replay.Branch, out payload[T], op *replay.Op) (T, error) 
 	var zero T
 	switch op.Outcome {
 	case replay.Timeout:
-		return zero, ErrTimeout
+		return zero, timedOut(op)
 	case replay.Cut:
 		return zero, ErrCancelled
 	case replay.Failure:
@@ -60,6 +62,18 @@ func outcome[T any](b *replay.Branch, out payload[T], op *replay.Op) (T, error) 
 		b.Diverge(op, "what is recorded does not fit the code's type: "+err.Error())
 	}
 	return v, nil
+}
+
+// timedOut says which wait it was.
+func timedOut(op *replay.Op) error {
+	what := "event"
+	if op.Kind == replay.Message {
+		what = "inbox"
+	}
+	if call, ok := op.Arg.(*waitCall); ok {
+		return fmt.Errorf("%w: %s %s", ErrTimeout, what, call.name)
+	}
+	return ErrTimeout
 }
 
 // recordedError rebuilds the error of a recorded failure.

@@ -85,7 +85,7 @@ func MessageKey(key string) SendOption { return func(m *store.Message) { m.Key =
 //
 // To send a message to a task that may have to be made first, see [WithMessage].
 func (b Inbox[T]) Send(ctx context.Context, with Sender, to TaskID, message T, opts ...SendOption) error {
-	if with == nil {
+	if with == nil || with == (*Client)(nil) {
 		return fmt.Errorf("workflow: no message was sent to inbox %s: give Send a Client, or Tx with a transaction", b.name)
 	}
 	m, err := b.message(message, opts)

@@ -56,6 +56,10 @@ func (r *Registry) Add(bindings ...Binding) error {
 			errs = append(errs, err)
 			continue
 		}
+		if b.flow != nil && b.runFlow == nil {
+			errs = append(errs, fmt.Errorf("workflow: workflow %s is bound to no function: give Bind one", name))
+			continue
+		}
 		if _, twice := known[name]; twice {
 			errs = append(errs, fmt.Errorf("workflow: %s %s is registered twice", kind, name))
 			continue

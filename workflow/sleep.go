@@ -13,10 +13,13 @@ type sleepCall struct {
 }
 
 // Sleep waits for d, holding no worker. The wake time is recorded when the sleep starts, by the database's clock: crashes
-// and restarts neither shorten nor lengthen it.
+// and restarts neither shorten nor lengthen it. It returns [ErrCancelled] when the task is asked to end.
+//
+//	time.Sleep(24 * time.Hour)                       // wrong: holds a worker, and begins anew when that dies
+//	err := workflow.Sleep(ctx, 24*time.Hour)         // right: a row in a table
 func Sleep(ctx Context, d time.Duration) error { return sleep(ctx, &sleepCall{d: d}) }
 
-// SleepUntil waits until t, holding no worker. A time that has passed does not wait.
+// SleepUntil is as [Sleep], until t. A time that has passed does not wait.
 func SleepUntil(ctx Context, t time.Time) error { return sleep(ctx, &sleepCall{at: t}) }
 
 func sleep(ctx Context, c *sleepCall) error {

@@ -17,7 +17,7 @@ func (f Flow[In, Out]) spawn(ctx context.Context, with Spawner, in In, opts []Sp
 }
 
 func (f Flow[In, Out]) spawnMany(ctx context.Context, with Spawner, inputs []In, opts []SpawnOption) ([]Task[Out], error) {
-	if with == nil {
+	if with == nil || with == (*Client)(nil) {
 		return nil, fmt.Errorf("workflow: %s was not spawned: give Spawn a Client, or Tx with a transaction", f.spec.name)
 	}
 	if len(inputs) == 0 {
@@ -70,6 +70,9 @@ func (f Flow[In, Out]) task(c *Client, id TaskID) Task[Out] {
 }
 
 func (f Flow[In, Out]) attach(ctx context.Context, c *Client, id TaskID) (Task[Out], error) {
+	if c == nil {
+		return Task[Out]{}, fmt.Errorf("workflow: task %s was not looked up: give Attach a client", id)
+	}
 	t := f.task(c, id)
 	o, err := t.outcome(ctx)
 	switch {

@@ -80,11 +80,11 @@ func (s State[T]) Get(ctx context.Context, c *Client, id TaskID) (T, error) {
 // ErrNotSet is what [State.Get] returns while the task has not set the state.
 var ErrNotSet = errors.New("workflow: the state is not set yet")
 
-// MaxAttributes is how many attributes a task can have, and maxAttribute how many bytes the text of one.
-const (
-	MaxAttributes = 64
-	maxAttribute  = 1000
-)
+// MaxAttributes is how many attributes a task can have.
+const MaxAttributes = 64
+
+// maxAttribute is how many bytes the text of an attribute can have.
+const maxAttribute = 1000
 
 // SetAttributes gives the task attributes to search by, in place of those of the same names; an empty text takes one away. They are
 // written as a [State] is. Names are durable names, texts have at most 1,000 bytes, and a task has at most [MaxAttributes].

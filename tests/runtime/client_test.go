@@ -144,7 +144,7 @@ func (r *rig) run(bindings ...workflow.Binding) error {
 	return err
 }
 
-// TestSchemaErrors: a missing schema, and one of a newer program.
+// TestSchemaErrors: a missing schema, one of a newer program, one of another project, and a login without rights.
 func TestSchemaErrors(t *testing.T) {
 	t.Parallel()
 	empty, emptyDSN := pgtest.Empty(t)
@@ -172,5 +172,22 @@ func TestSchemaErrors(t *testing.T) {
 	}
 	if err := client(newer, newerDSN).run(bound); !errors.Is(err, db.ErrSchemaTooNew) || !strings.Contains(err.Error(), "deploy a newer version") {
 		t.Errorf("worker with a newer schema: %v", err)
+	}
+
+	foreignPool, foreignDSN := pgtest.Empty(t)
+	foreign := client(foreignPool, foreignDSN)
+	foreign.exec(`create schema absurd`)
+	foreign.exec(`create table absurd.queues (queue_name text)`)
+	if err := foreign.run(bound); !errors.Is(err, db.ErrForeignSchema) {
+		t.Errorf("worker with another project's schema: %v", err)
+	}
+	if _, err := flow.Spawn(foreign.ctx, foreign.client, ""); err == nil || !strings.Contains(err.Error(), "absurd migrate status") {
+		t.Errorf("spawn with another project's schema: %v", err)
+	}
+
+	owner, ownerDSN := pgtest.Database(t)
+	nobody := client(pgtest.Login(t, owner, "nobody", ""), ownerDSN)
+	if _, err := flow.Spawn(nobody.ctx, nobody.client, ""); err == nil || !strings.Contains(err.Error(), "list_roles()") {
+		t.Errorf("spawn without rights: %v", err)
 	}
 }

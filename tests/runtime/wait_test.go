@@ -150,7 +150,7 @@ func TestTimeoutIsRecorded(t *testing.T) {
 		r.eventually("the task waits for the other event", func() bool { return one[int](r, `select count(*) from absurd.waits`) == 1 })
 		r.emit("too late", "x")
 		r.emit("go", "on")
-		if failure := failed(r, task); failure.Message != workflow.ErrTimeout.Error() {
+		if failure := failed(r, task); failure.Message != workflow.ErrTimeout.Error()+": event signal:too late" {
 			t.Errorf("the task failed with %q", failure.Message)
 		}
 		for len(passes) > 0 {
