@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/absurdgen/absurdgen/workflow"
 )
@@ -20,6 +19,10 @@ func TestState(t *testing.T) {
 		r := newRig(t)
 		flow := workflow.NewFlow[string, string]("flow")
 		step := workflow.NewStepOnly("step")
+		task := spawn(r, flow, "")
+		if n, err := progress.Get(r.ctx, r.client, task.ID); !errors.Is(err, workflow.ErrNotSet) || n != 0 {
+			t.Errorf("before the start: %d, %v", n, err)
+		}
 		running, release := make(chan struct{}), make(chan struct{})
 		r.work(o, step.Bind(func(context.Context) error {
 			close(running)
@@ -43,10 +46,6 @@ func TestState(t *testing.T) {
 			}
 			return "", errors.Join(progress.Set(ctx, 100), progress.Set(ctx, 99))
 		}))
-		task := spawn(r, flow, "", workflow.WithStartAt(time.Now().Add(50*time.Millisecond)))
-		if n, err := progress.Get(r.ctx, r.client, task.ID); !errors.Is(err, workflow.ErrNotSet) || n != 0 {
-			t.Errorf("before the start: %d, %v", n, err)
-		}
 		is := func(n int, p, attributes string) {
 			t.Helper()
 			gotN, errN := progress.Get(r.ctx, r.client, task.ID)
