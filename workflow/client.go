@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -85,21 +84,6 @@ func (c *Client) Close() {
 	c.close()
 	c.listener.close()
 }
-
-// CreateQueue creates a queue, unless it is there already. A name has 1 to 57 bytes of UTF-8; for others it returns
-// [ErrInvalidName].
-func (c *Client) CreateQueue(ctx context.Context, name string) error {
-	if name == "" || len(name) > maxQueueName || !utf8.ValidString(name) || strings.Contains(name, "\x00") {
-		return fmt.Errorf("workflow: queue %.60q cannot be created: a name has 1 to %d bytes of UTF-8 and no NUL (%w)", name, maxQueueName, ErrInvalidName)
-	}
-	if err := c.store.CreateQueue(ctx, name); err != nil {
-		return fmt.Errorf("workflow: queue %q cannot be created: %w", name, hint(err))
-	}
-	return nil
-}
-
-// maxQueueName is the engine's limit, in bytes.
-const maxQueueName = 57
 
 func (c *Client) poll() time.Duration {
 	switch {

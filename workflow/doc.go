@@ -42,4 +42,10 @@
 // A step's outcome is committed before the next step starts, and is never run again once it is recorded. A crash between a
 // step's end and its record runs it again, with the same [IdempotencyKey]: give that to the system which the step calls. A worker
 // that lost its lease cannot write: its runs go on elsewhere, and what its steps still return is dropped.
+//
+// # What operators see
+//
+// [Client.Tasks] lists tasks by workflow, state, tags, attributes, tenant, failure and time; [Client.Runs], [Client.Checkpoints] and [Client.Waits]
+// show what a task has done and waits for; [Client.WorkflowRuns] shows tasks with all their children; [Client.Queues] counts what is alive.
+// [Task.Cancel], [Task.Terminate], [Task.Retry] and [Client.PauseQueue] change it. The command absurd does the same from a shell.
 package workflow

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/absurdgen/absurdgen/db"
 	"github.com/absurdgen/absurdgen/workflow/internal/store"
 )
 
@@ -24,6 +25,13 @@ func (m queueMaker) Emit(ctx context.Context, queue string, events []store.Event
 		return err
 	}
 	return m.Store.Emit(ctx, queue, events, patience)
+}
+
+func (m queueMaker) ListTasks(ctx context.Context, page db.ListTasksParams) ([]db.ListedTask, error) {
+	if err := m.CreateQueue(ctx, page.Queue); err != nil {
+		return nil, err
+	}
+	return m.Store.ListTasks(ctx, page)
 }
 
 func (m queueMaker) Open(ctx context.Context, queues int) (store.Workers, error) {

@@ -53,6 +53,12 @@ type Store interface {
 	// Notes returns a task's tags, attributes and published state. It returns nil for an unknown task.
 	Notes(ctx context.Context, queue string, task ID) (*Notes, error)
 
+	// ListTasks returns a page of the tasks of a queue, as the function of package db does.
+	ListTasks(ctx context.Context, page db.ListTasksParams) ([]db.ListedTask, error)
+
+	// Conn returns what the other lists of package db are read on; nil: nothing, there is no database.
+	Conn() db.DBTX
+
 	// Blocked returns what does not go on in a queue until other code comes: blocked tasks, and tasks whose name no worker knows.
 	Blocked(ctx context.Context, queue string) ([]BlockedTask, error)
 

@@ -24,6 +24,7 @@ type task struct {
 	enqueued        time.Time
 	started         time.Time // the first claim
 	revived         time.Time // the latest retry in place
+	endedAt         time.Time
 
 	state      store.State
 	available  time.Time // pending: its place in the queue; sleeping, blocked: when it wakes; zero: only a wait wakes it
@@ -137,6 +138,7 @@ func (t *task) makePending(now time.Time) {
 // end puts a task into a final state. Its relatives are to be told.
 func (s *Store) end(t *task, state store.State, result, failure []byte) {
 	t.state, t.result, t.failure, t.waits, t.worker = state, result, failure, nil, 0
+	t.endedAt = micros(s.clock())
 	q := t.queue
 	q.open = slices.DeleteFunc(q.open, func(o *task) bool { return o == t })
 	if t.watched {
@@ -168,7 +170,7 @@ func (t *task) revive(now time.Time) {
 	t.attempt++
 	t.lostLeases = 0
 	t.requested, t.cancelDue = false, time.Time{}
-	t.state, t.available, t.failure, t.revived = store.Pending, now, nil, now
+	t.state, t.available, t.failure, t.revived, t.endedAt = store.Pending, now, nil, now, time.Time{}
 	t.queue.open = append(t.queue.open, t)
 	t.queue.arm(t, now)
 }

@@ -13,6 +13,7 @@ import (
 // worker is a worker process.
 type worker struct {
 	id     int64
+	name   string
 	lease  time.Time // when it ends
 	idle   map[string]bool
 	names  map[string][]string // the task names that it knows, by queue
@@ -56,7 +57,7 @@ func checkLease(lease time.Duration) error {
 	return nil
 }
 
-func (v view) Register(_ context.Context, _ string, lease time.Duration) (int64, error) {
+func (v view) Register(_ context.Context, name string, lease time.Duration) (int64, error) {
 	now, leave := v.enter()
 	defer leave()
 	if err := checkLease(lease); err != nil {
@@ -64,7 +65,7 @@ func (v view) Register(_ context.Context, _ string, lease time.Duration) (int64,
 	}
 	v.lastID++
 	v.workers[v.lastID] = &worker{
-		id: v.lastID, lease: now.Add(lease.Truncate(time.Millisecond)),
+		id: v.lastID, name: name, lease: now.Add(lease.Truncate(time.Millisecond)),
 		idle: make(map[string]bool), names: make(map[string][]string), noticed: make(map[store.ID]time.Time),
 	}
 	return v.lastID, nil

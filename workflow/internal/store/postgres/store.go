@@ -59,6 +59,13 @@ func (p *pooled) Blocked(ctx context.Context, queue string) ([]store.BlockedTask
 	return blocked, nil
 }
 
+func (p *pooled) ListTasks(ctx context.Context, page db.ListTasksParams) ([]db.ListedTask, error) {
+	rows, err := db.New().ListTasks(ctx, p.conn, page)
+	return rows, db.Err(err)
+}
+
+func (p *pooled) Conn() db.DBTX { return p.conn }
+
 func (p *pooled) Look(ctx context.Context, queue string, task store.ID) (*store.Outcome, error) {
 	rows, err := db.New().GetOutcome(ctx, p.conn, db.GetOutcomeParams{Queue: queue, Task: uuid(task)})
 	return outcome(rows, err)

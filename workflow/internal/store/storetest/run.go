@@ -42,6 +42,7 @@ func Run(t *testing.T, make Maker) {
 		"an unwanted child is asked to end":                  unwanted,
 		"continuing begins anew":                             continuing,
 		"tenants meet nowhere":                               tenants,
+		"tasks are listed in pages, by filters":              lists,
 	} {
 		t.Run(name, func(t *testing.T) { run(newSuite(t, make)) })
 	}
