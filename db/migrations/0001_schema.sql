@@ -159,13 +159,20 @@ create index ready_by_tenant on absurd.ready (queue_no, tenant, name_no, priorit
 -- The others say only "look again", may be early or too late to matter, and are removed or re-armed when they fire:
 -- d at the cancellation policy or the deadline of a cancel request, l at the lease of a run claimed through claim_task, e at what others had locked:
 -- events of waits that could not be registered, relatives that could not be told.
+-- Each kind is looked for by every claim, and sleepers may be many: they have an index of their own, so that the others' stays small.
+-- A query that takes the kind from a variable says "kind <> 'w'" as well.
 create table absurd.timers (
   queue_no integer not null,
   kind     "char" not null,
   due_at   timestamptz not null,
-  task_id  uuid not null,
-  primary key (queue_no, kind, due_at, task_id)
+  task_id  uuid not null
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
+create unique index timers_of_sleepers on absurd.timers (queue_no, due_at, task_id) where kind = 'w';
+create unique index timers_of_others on absurd.timers (queue_no, kind, due_at, task_id) where kind <> 'w';
+
+-- Where a publication for logical replication includes them, their rows can be deleted only if they are known by all columns.
+alter table absurd.ready replica identity full;
+alter table absurd.timers replica identity full;
 
 -- One row a claim call: the tasks that this worker took with it. Written once, deleted when all of them have ended.
 create table absurd.claims (

@@ -229,7 +229,7 @@ $$;
 
 -- The engine's housekeeping, moving what time has made due (timers, lost leases), is done for all tenants, whoever happens to call. Row
 -- policies let it pass by a key that nobody can read, and so nobody can set.
-create table absurd.house_keys (house_key text not null);
+create table absurd.house_keys (house_key text primary key);
 insert into absurd.house_keys values (gen_random_uuid()::text);
 
 -- keep_house begins (true) or ends (false) housekeeping in a session that may not use all tenants.

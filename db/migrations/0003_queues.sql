@@ -263,7 +263,8 @@ begin
   delete from absurd.runs where queue_no = v_queue_no;
   delete from absurd.ended where queue_no = v_queue_no;
   delete from absurd.ready where queue_no = v_queue_no;
-  delete from absurd.timers where queue_no = v_queue_no;
+  delete from absurd.timers where queue_no = v_queue_no and kind = 'w';
+  delete from absurd.timers where queue_no = v_queue_no and kind <> 'w';
   delete from absurd.waits where queue_no = v_queue_no;
   delete from absurd.messages where queue_no = v_queue_no;
   delete from absurd.unique_keys where queue_no = v_queue_no;

@@ -153,7 +153,7 @@ begin
   with orphans as (
     select o.tenant, o.event_name
     from unnest(v_tenants, v_events) o (tenant, event_name)
-    where not exists (select from absurd.waits w where w.queue_no = v_queue_no and w.tenant = o.tenant and w.event_name = o.event_name)
+    where not exists (select from absurd.waits w where w.queue_no = v_queue_no and w.tenant = o.tenant and w.event_name = o.event_name offset 0)
     limit v_limit - v_deleted
   )
   delete from absurd.events e using orphans o

@@ -6,7 +6,8 @@
 -- choice:
 --
 --   * rows of the large tables are looked up by their whole key in a lateral subquery that the planner may not merge with
---     the query around it (offset 0, or a locking clause), one look-up for each element of an array;
+--     the query around it (offset 0, or a locking clause), one look-up for each element of an array; in an exists as well, which
+--     it would otherwise answer from a hash table of all that could match;
 --   * rows that are locked already are changed by their address (ctid), which no other transaction can change;
 --   * whatever else a planner could do with a small table is switched off for the outermost function.
 

@@ -13,54 +13,21 @@ set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off se
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-  v_timers  tid[];
-  v_tasks   uuid[];
-  v_related uuid[];
-  v_fired   integer;
+  v_fired integer;
 begin
-  perform from absurd.timers m where m.queue_no = p_queue_no and m.kind = p_kind and m.due_at <= p_now limit 1;
+  if p_kind = 'w' then
+    perform from absurd.timers m where m.queue_no = p_queue_no and m.kind = 'w' and m.due_at <= p_now limit 1;
+  else
+    perform from absurd.timers m where m.queue_no = p_queue_no and m.kind <> 'w' and m.kind = p_kind and m.due_at <= p_now limit 1;
+  end if;
   if not found then
     return 0;
   end if;
-  if p_kind in ('d', 'l') then
-    v_fired := absurd.fire_deadlines(p_queue_no, p_kind, p_limit, p_now);
-  else
-    -- A task that came back to sleep before it was looked at again has more than one timer of kind e.
-    select array_agg(l.timer), array_agg(distinct l.task_id) filter (where l.state = 's' or l.state = 'b' and p_kind = 'w'),
-           array_agg(distinct l.task_id) filter (where p_kind = 'e' and (l.parent_id is not null or l.children is not null))
-    into v_timers, v_tasks, v_related
-    from (
-      select m.timer, m.task_id, t.state, t.parent_id, t.children
-      from (
-        select m.ctid as timer, m.task_id
-        from absurd.timers m
-        where m.queue_no = p_queue_no and m.kind = p_kind and m.due_at <= p_now
-        order by m.due_at, m.task_id
-        for update skip locked
-      ) m
-      cross join lateral (
-        select t.state, t.parent_id, t.children
-        from absurd.tasks t
-        where t.queue_no = p_queue_no and t.task_id = m.task_id
-        for no key update skip locked
-      ) t
-      limit p_limit
-    ) l;
-    delete from absurd.timers m where m.ctid = any (v_timers);
-    if p_kind = 'e' then
-      v_tasks := absurd.recheck_waits(p_queue_no, v_tasks, p_now);
-    else
-      perform absurd.time_out_waits(p_queue_no, v_tasks, p_now);
-    end if;
-    v_fired := coalesce(cardinality(v_timers), 0);
-    if v_tasks <> '{}' then
-      perform absurd.make_pending(p_queue_no, v_tasks, p_now);
-      perform absurd.notify_ready(p_queue_no);
-    end if;
-    if v_related is not null then
-      perform absurd.settle_relatives(p_queue_no, v_related, p_now);
-    end if;
-  end if;
+  v_fired := case p_kind
+    when 'w' then absurd.fire_sleepers(p_queue_no, p_limit, p_now)
+    when 'e' then absurd.fire_second_looks(p_queue_no, p_limit, p_now)
+    else absurd.fire_deadlines(p_queue_no, p_kind, p_limit, p_now)
+  end;
   if v_fired = 0 then
     perform absurd.drop_orphaned_timers(p_queue_no, p_kind, p_limit, p_now);
   end if;
@@ -77,13 +44,89 @@ declare
   v_fired integer := 0;
 begin
   for v_kind in
-    select k.kind
-    from unnest('{d,l,w,e}'::"char"[]) k(kind)
-    where exists (select from absurd.timers m where m.queue_no = p_queue_no and m.kind = k.kind and m.due_at <= p_now)
+    select k.kind from unnest('{d,l,w,e}'::"char"[]) k(kind)
+    where case k.kind
+      when 'w' then exists (select from absurd.timers m where m.queue_no = p_queue_no and m.kind = 'w' and m.due_at <= p_now offset 0)
+      else exists (select from absurd.timers m where m.queue_no = p_queue_no and m.kind <> 'w' and m.kind = k.kind and m.due_at <= p_now offset 0) end
   loop
     v_fired := v_fired + absurd.fire_timers(p_queue_no, v_kind, p_limit, p_now);
   end loop;
   return v_fired;
+end
+$$;
+
+-- fire_sleepers does fire_timers for kind w.
+create function absurd.fire_sleepers(p_queue_no integer, p_limit integer, p_now timestamptz) returns integer
+language plpgsql
+as $$
+declare
+  v_timers tid[];
+  v_tasks  uuid[];
+begin
+  select array_agg(l.timer), array_agg(l.task_id) filter (where l.state in ('s', 'b')) into v_timers, v_tasks
+  from (
+    select m.timer, m.task_id, t.state
+    from (
+      select m.ctid as timer, m.task_id
+      from absurd.timers m
+      where m.queue_no = p_queue_no and m.kind = 'w' and m.due_at <= p_now
+      order by m.due_at, m.task_id
+      for update skip locked
+    ) m
+    cross join lateral (
+      select t.state from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = m.task_id for no key update skip locked
+    ) t
+    limit p_limit
+  ) l;
+  delete from absurd.timers m where m.ctid = any (v_timers);
+  if v_tasks is not null then
+    perform absurd.time_out_waits(p_queue_no, v_tasks, p_now);
+    perform absurd.make_pending(p_queue_no, v_tasks, p_now);
+    perform absurd.notify_ready(p_queue_no);
+  end if;
+  return coalesce(cardinality(v_timers), 0);
+end
+$$;
+
+-- fire_second_looks does fire_timers for kind e. A task that came back to sleep before it was looked at again has more than one such timer.
+create function absurd.fire_second_looks(p_queue_no integer, p_limit integer, p_now timestamptz) returns integer
+language plpgsql
+as $$
+declare
+  v_timers  tid[];
+  v_tasks   uuid[];
+  v_related uuid[];
+begin
+  select array_agg(l.timer), array_agg(distinct l.task_id) filter (where l.state = 's'),
+         array_agg(distinct l.task_id) filter (where l.parent_id is not null or l.children is not null)
+  into v_timers, v_tasks, v_related
+  from (
+    select m.timer, m.task_id, t.state, t.parent_id, t.children
+    from (
+      select m.ctid as timer, m.task_id
+      from absurd.timers m
+      where m.queue_no = p_queue_no and m.kind = 'e' and m.due_at <= p_now
+      order by m.due_at, m.task_id
+      for update skip locked
+    ) m
+    cross join lateral (
+      select t.state, t.parent_id, t.children
+      from absurd.tasks t
+      where t.queue_no = p_queue_no and t.task_id = m.task_id
+      for no key update skip locked
+    ) t
+    limit p_limit
+  ) l;
+  delete from absurd.timers m where m.ctid = any (v_timers);
+  v_tasks := absurd.recheck_waits(p_queue_no, v_tasks, p_now);
+  if v_tasks <> '{}' then
+    perform absurd.make_pending(p_queue_no, v_tasks, p_now);
+    perform absurd.notify_ready(p_queue_no);
+  end if;
+  if v_related is not null then
+    perform absurd.settle_relatives(p_queue_no, v_related, p_now);
+  end if;
+  return coalesce(cardinality(v_timers), 0);
 end
 $$;
 
@@ -104,7 +147,7 @@ begin
     from (
       select m.ctid as timer, m.task_id
       from absurd.timers m
-      where m.queue_no = p_queue_no and m.kind = p_kind and m.due_at <= p_now
+      where m.queue_no = p_queue_no and m.kind <> 'w' and m.kind = p_kind and m.due_at <= p_now
       order by m.due_at, m.task_id
       for update skip locked
     ) m
@@ -158,15 +201,27 @@ create function absurd.drop_orphaned_timers(p_queue_no integer, p_kind "char", p
 language plpgsql
 as $$
 begin
-  delete from absurd.timers m
-  where m.ctid = any (array(
-    select o.ctid
-    from absurd.timers o
-    where o.queue_no = p_queue_no and o.kind = p_kind and o.due_at <= p_now
-      and not exists (select from absurd.tasks t where t.queue_no = o.queue_no and t.task_id = o.task_id offset 0)
-    order by o.due_at
-    limit p_limit
-    for update skip locked));
+  if p_kind = 'w' then
+    delete from absurd.timers m
+    where m.ctid = any (array(
+      select o.ctid
+      from absurd.timers o
+      where o.queue_no = p_queue_no and o.kind = 'w' and o.due_at <= p_now
+        and not exists (select from absurd.tasks t where t.queue_no = o.queue_no and t.task_id = o.task_id offset 0)
+      order by o.due_at
+      limit p_limit
+      for update skip locked));
+  else
+    delete from absurd.timers m
+    where m.ctid = any (array(
+      select o.ctid
+      from absurd.timers o
+      where o.queue_no = p_queue_no and o.kind <> 'w' and o.kind = p_kind and o.due_at <= p_now
+        and not exists (select from absurd.tasks t where t.queue_no = o.queue_no and t.task_id = o.task_id offset 0)
+      order by o.due_at
+      limit p_limit
+      for update skip locked));
+  end if;
 end
 $$;
 
@@ -204,12 +259,24 @@ language plpgsql stable
 as $$
 begin
   return (
-    select min(n.due_at)
-    from absurd.queues q
-    cross join unnest('{d,l,w,e}'::"char"[]) k(kind)
-    cross join lateral (
-      select m.due_at from absurd.timers m where m.queue_no = q.queue_no and m.kind = k.kind and m.due_at < 'infinity' order by m.due_at limit 1
-    ) n
-    where q.queue_name = p_queue);
+    select absurd.next_timer(q.queue_no) from absurd.queues q where q.queue_name = p_queue);
+end
+$$;
+
+-- next_timer does next_due by the queue's number.
+create function absurd.next_timer(p_queue_no integer) returns timestamptz
+language plpgsql stable
+as $$
+begin
+  return least(
+    (select m.due_at from absurd.timers m where m.queue_no = p_queue_no and m.kind = 'w' and m.due_at < 'infinity' order by m.due_at limit 1),
+    (select min(n.due_at)
+     from unnest('{d,l,e}'::"char"[]) k(kind)
+     cross join lateral (
+       select m.due_at from absurd.timers m
+       where m.queue_no = p_queue_no and m.kind <> 'w' and m.kind = k.kind and m.due_at < 'infinity'
+       order by m.due_at
+       limit 1
+     ) n));
 end
 $$;

@@ -31,6 +31,13 @@ begin
           order by r.priority, r.available_at, r.task_id
           limit p_limit
         ) n
+        -- Where there is no work, one look tells it, however many the names. It comes from the end, because what has been taken, and was
+        -- not vacuumed yet, is at the beginning.
+        where u.name_no <= (
+          select r.name_no from absurd.ready r
+          where r.queue_no = p_queue_no and r.name_no <= (select max(k.name_no) from unnest(p_name_nos) k(name_no))
+          order by r.queue_no desc, r.name_no desc
+          limit 1)
         order by n.priority, n.available_at, n.task_id
         limit p_limit
       ) f

@@ -31,9 +31,7 @@ begin
 
   for v_queue_no in
     select q.queue_no from absurd.queues q
-    where exists (
-      select from unnest('{d,l,w,e}'::"char"[]) k(kind)
-      where exists (select from absurd.timers m where m.queue_no = q.queue_no and m.kind = k.kind and m.due_at <= v_now))
+    where absurd.next_timer(q.queue_no) <= v_now
     order by random()
   loop
     exit when v_left <= 0;

@@ -56,8 +56,15 @@ begin
       join absurd.workers l on l.worker_id = k.worker_id
       where k.queue_no = q.queue_no and absurd.own_worker(l.login)
     ) k
-    cross join lateral (select min(m.due_at) as next from absurd.timers m
-                        where m.queue_no = q.queue_no and m.due_at < 'infinity' and (v_tenants is null or absurd.shown_task(m.queue_no, m.task_id) is not null)) m
+    cross join lateral (
+      select least(
+        (select min(m.due_at) from absurd.timers m
+         where m.queue_no = q.queue_no and m.kind = 'w' and m.due_at < 'infinity'
+           and (v_tenants is null or absurd.shown_task(m.queue_no, m.task_id) is not null)),
+        (select min(m.due_at) from absurd.timers m
+         where m.queue_no = q.queue_no and m.kind <> 'w' and m.due_at < 'infinity'
+           and (v_tenants is null or absurd.shown_task(m.queue_no, m.task_id) is not null))) as next
+    ) m
     where p_queue is null or q.queue_name = p_queue
     order by q.queue_name;
 end

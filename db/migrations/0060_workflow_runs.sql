@@ -272,7 +272,7 @@ begin
   where d.ctid = any (array(
     select h.ctid from absurd.runs_by_hand h
     where h.queue_no = v_queue_no and h.completed_at < v_before and (v_tenants is null or h.tenant = any (v_tenants))
-      and not exists (select from absurd.tasks t where t.root_queue_no = v_queue_no and t.root_id = h.run_id)
+      and not exists (select from absurd.tasks t where t.root_queue_no = v_queue_no and t.root_id = h.run_id offset 0)
     order by h.completed_at
     limit greatest(coalesce(p_limit, 1000), 0)
     for update skip locked));

@@ -205,3 +205,15 @@ func TestPlan(t *testing.T) {
 		})
 	}
 }
+
+// A publication for all tables, as change data capture makes it, refuses every delete from a table whose rows it cannot name.
+func TestEveryTableCanBeReplicated(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	tables := column[string](t, pool, `select c.relname::text from pg_class c
+		where c.relnamespace = 'absurd'::regnamespace and c.relkind = 'r' and c.relreplident = 'd'
+		and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)`)
+	if len(tables) > 0 {
+		t.Errorf("tables without a primary key or another replica identity: %v", tables)
+	}
+}

@@ -23,9 +23,15 @@ type measured struct {
 // call runs a query and notes the pages that it touched.
 func (m *measured) call(name, query string, args ...any) {
 	m.t.Helper()
+	m.pages[name] = pagesOf(m.t, m.conn, query, args...)
+}
+
+// pagesOf runs a query and answers how many pages it touched.
+func pagesOf(tb testing.TB, on querier, query string, args ...any) int {
+	tb.Helper()
 	var text []byte
-	if err := m.conn.QueryRow(m.t.Context(), "explain (analyze, buffers, format json) "+query, args...).Scan(&text); err != nil {
-		m.t.Fatalf("%s: %v", name, err)
+	if err := on.QueryRow(tb.Context(), "explain (analyze, buffers, format json) "+query, args...).Scan(&text); err != nil {
+		tb.Fatalf("%s: %v", query, err)
 	}
 	var plans []struct {
 		Plan struct {
@@ -34,9 +40,9 @@ func (m *measured) call(name, query string, args ...any) {
 		}
 	}
 	if err := json.Unmarshal(text, &plans); err != nil {
-		m.t.Fatal(err)
+		tb.Fatal(err)
 	}
-	m.pages[name] = plans[0].Plan.Hit + plans[0].Plan.Read
+	return plans[0].Plan.Hit + plans[0].Plan.Read
 }
 
 // round takes ten tasks through everything that the engine does to a task.
