@@ -97,7 +97,7 @@ func (e emitter) hasDuration(h *handle) bool {
 	switch h.d.Verb {
 	case "step":
 		s := h.step()
-		return s.Timeout != 0 || s.Backoff != directive.Range{}
+		return s.Timeout != 0 || s.Heartbeat != 0 || s.Backoff != directive.Range{}
 	case "workflow":
 		w := h.workflow()
 		return w.MaxDelay != 0 || w.MaxDuration != 0 || w.Backoff != directive.Range{}
@@ -252,6 +252,9 @@ func (e emitter) options(h *handle) (opts []jen.Code) {
 		retry(s.Attempts, s.Backoff)
 		if s.Timeout > 0 {
 			option("Timeout", duration(time.Duration(s.Timeout)))
+		}
+		if s.Heartbeat > 0 {
+			option("HeartbeatTimeout", duration(time.Duration(s.Heartbeat)))
 		}
 	case "workflow":
 		w := h.workflow()

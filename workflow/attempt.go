@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
@@ -86,28 +87,38 @@ func (a *attempt) run() {
 		return
 	}
 	defer leave(s.stepSlots)
+	began, returned := time.Now(), false
+	giveUp := func(over error) {
+		if a.ends.giveUp() {
+			a.end(attempted{elapsed: time.Since(began), err: over, details: a.progress.end()})
+		}
+	}
 	if limit := a.bound.step.policy.timeout; limit > 0 {
 		over := fmt.Errorf("the step did not end within its timeout of %v", limit)
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, over)
 		defer cancel()
-		giveUp := time.AfterFunc(limit+stepGrace, func() {
-			if a.ends.giveUp() {
-				a.end(attempted{elapsed: limit, err: over, details: a.progress.end()})
-			}
-		})
-		defer giveUp.Stop()
+		defer time.AfterFunc(limit+stepGrace, func() { giveUp(over) }).Stop()
+	}
+	if limit := a.bound.step.policy.heartbeat; limit > 0 {
+		silent := &silentError{limit}
+		cancellable, cancel := context.WithCancelCause(ctx)
+		ctx = cancellable
+		defer cancel(nil)
+		a.progress.watch(limit, func() { cancel(silent) }, func() { giveUp(silent) })
 	}
 	if hook := s.hooks.StepStarted; hook != nil {
 		hook(a.StepInfo)
 	}
-	began, returned := time.Now(), false
 	var end attempted
 	defer func() {
 		// A panic is a failure of the attempt, and so is a Goexit: without an answer the pass would wait for ever.
 		r := recover()
 		if r == nil && !returned {
 			r = "the step called runtime.Goexit, as testing.T.FailNow does: return an error instead"
+		}
+		if silent, ok := errors.AsType[*silentError](context.Cause(ctx)); ok && errors.Is(end.err, context.Canceled) {
+			end.err = fmt.Errorf("%w (%w)", silent, end.err)
 		}
 		if r != nil {
 			end.err = &stepPanic{value: r, stack: debug.Stack()}
@@ -160,6 +171,13 @@ func leave(slots <-chan struct{}) { <-slots }
 // stepGrace is how long a function that minds its context may take to return after its time is over, and so to say
 // something better than that.
 const stepGrace = time.Second
+
+// silentError is the failure of a step that has not called Heartbeat for too long.
+type silentError struct{ limit time.Duration }
+
+func (e *silentError) Error() string {
+	return fmt.Sprintf("the step did not call workflow.Heartbeat for %v, its heartbeat timeout", e.limit)
+}
 
 // stepPanic is the failure of a step whose function panicked.
 type stepPanic struct {

@@ -21,6 +21,8 @@ import (
 //		}
 //	}
 //
+// A step that declares a [HeartbeatTimeout] has failed when it does not call Heartbeat for that long.
+//
 // The details of a step with a transaction of its own outlive a failed attempt and not its worker, as nothing else of
 // that attempt is left then.
 func Heartbeat[T any](ctx context.Context, details T) error {
@@ -62,12 +64,43 @@ type progress struct {
 	last  []byte
 	told  time.Time
 	timer *time.Timer // what came since then is told when it fires
+
+	limit   time.Duration // after which silence is too long; 0: it never is, or was
+	silence *time.Timer
+	ended   bool
+}
+
+// watch calls silent when nothing has come for the limit, and then, if the attempt has not ended within stepGrace, gone.
+func (p *progress) watch(limit time.Duration, silent, gone func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.limit = limit
+	p.silence = time.AfterFunc(limit, func() {
+		p.mu.Lock()
+		first := p.limit > 0
+		if first && !p.ended {
+			p.limit = 0
+			p.silence.Reset(stepGrace)
+		}
+		over := p.ended
+		p.mu.Unlock()
+		switch {
+		case over:
+		case first:
+			silent()
+		default:
+			gone()
+		}
+	})
 }
 
 func (p *progress) beat(details []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.last = details
+	if p.limit > 0 {
+		p.silence.Reset(p.limit)
+	}
 	if p.timer == nil {
 		p.timer = time.AfterFunc(max(heartbeatEvery-time.Since(p.told), 0), func() {
 			p.mu.Lock()
@@ -85,6 +118,9 @@ func (p *progress) end() []byte {
 	defer p.mu.Unlock()
 	if p.timer != nil {
 		p.timer.Stop()
+	}
+	if p.ended = true; p.silence != nil {
+		p.silence.Stop()
 	}
 	if p.last == nil {
 		return p.before

@@ -7,6 +7,7 @@ type policy struct {
 	attempts    int // 0: the default
 	lo, hi      time.Duration
 	timeout     time.Duration
+	heartbeat   time.Duration
 	queue       string
 	maxDelay    time.Duration
 	maxDuration time.Duration
@@ -64,6 +65,13 @@ func Backoff(lo, hi time.Duration) Option { return func(p *policy) { p.lo, p.hi 
 // Timeout says how long one attempt of a step may take. Its context ends then, and the attempt has failed, whether or not
 // the function returns. The default is no limit.
 func Timeout(d time.Duration) StepOption { return stepOption(func(p *policy) { p.timeout = d }) }
+
+// HeartbeatTimeout says how long an attempt of a step may go on without a call of [Heartbeat]. When it has not called that for so long, its
+// context ends, and the attempt has failed, whether or not the function returns: a step that hangs is tried again long before its [Timeout]
+// is over. The function has to call Heartbeat for the first time that soon after its start, too. The default is no limit.
+func HeartbeatTimeout(d time.Duration) StepOption {
+	return stepOption(func(p *policy) { p.heartbeat = d })
+}
 
 // Queue says on which queue a workflow's tasks or an event live, or the tasks of an inbox or a state. The default is
 // [DefaultQueue].

@@ -151,3 +151,56 @@ func TestHeartbeatOutsideStep(t *testing.T) {
 		t.Error("details outside a step")
 	}
 }
+
+// TestHeartbeatTimeout: a step that falls silent is told so and tried again, from where it said it was; one that keeps calling goes on for
+// as long as it likes, and one that does not mind its context is given up.
+func TestHeartbeatTimeout(t *testing.T) {
+	r := newRig(t)
+	const limit = 200 * time.Millisecond
+	step, flow, bound := copying(workflow.Attempts(3), quick, workflow.HeartbeatTimeout(limit))
+	release := make(chan struct{})
+	t.Cleanup(func() { close(release) })
+	var causes []string
+	r.work(workflow.WorkerOptions{Hooks: workflow.Hooks{StepEnded: func(_ workflow.StepInfo, res workflow.StepResult) {
+		if res.Err != nil {
+			causes = append(causes, res.Err.Error())
+		}
+	}}}, bound, step.Bind(func(ctx context.Context) (int, error) {
+		last, _ := workflow.LastHeartbeat[copied](ctx)
+		if err := workflow.Heartbeat(ctx, copied{last.Rows + 1}); err != nil {
+			return 0, err
+		}
+		switch info, _ := workflow.InfoOf(ctx); info.Attempt {
+		case 1:
+			<-ctx.Done()
+			if workflow.Heartbeat(ctx, copied{100}) == nil {
+				t.Error("a heartbeat after the end of the context was taken")
+			}
+			return 0, ctx.Err()
+		case 2:
+			<-release
+			return 0, nil
+		}
+		for began := time.Now(); time.Since(began) < 2*limit; { // alive
+			if err := workflow.Heartbeat(ctx, copied{last.Rows + 1}); err != nil {
+				return 0, err
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(limit / 20):
+			}
+		}
+		return last.Rows + 1, nil
+	}))
+	task, err := flow.Spawn(r.ctx, r.client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := result(r, task); got != 3 {
+		t.Errorf("result %d, want the third attempt's", got)
+	}
+	const silent = "the step did not call workflow.Heartbeat for 200ms, its heartbeat timeout"
+	if diff := cmp.Diff([]string{silent + " (context canceled)", silent}, causes); diff != "" {
+		t.Error(diff)
+	}
+}

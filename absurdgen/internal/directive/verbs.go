@@ -42,6 +42,8 @@ type Step struct {
 	Backoff Range `key:"backoff"`
 	// Timeout ends the step's context this long after an attempt began.
 	Timeout Duration `key:"timeout"`
+	// Heartbeat fails an attempt that has not called workflow.Heartbeat for this long.
+	Heartbeat Duration `key:"heartbeat"`
 	// Key tells repeats of the step in one workflow apart: a string or integer field of the payload, or a method
 	// of it that returns a string.
 	Key Path `key:"key"`
