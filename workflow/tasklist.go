@@ -67,7 +67,7 @@ type TaskSummary struct {
 //
 // Failed or cancelled tasks alone come by their ends, the latest first; pending ones as they will be claimed; sleeping and blocked ones as
 // they will wake; other lists the newest first. Lists of one of these states read what they show and no history; other filters look at one
-// task after the other. What waits for nothing but a child is not found by the state sleeping alone: ask for another state with it, or none.
+// task after the other.
 // [Flow.Attach] gives a typed handle of a listed task.
 func (c *Client) Tasks(ctx context.Context, f TaskFilter) iter.Seq2[TaskSummary, error] {
 	queue := queueOr(f.Queue)

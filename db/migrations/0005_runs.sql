@@ -2,7 +2,7 @@
 -- the caller, and leaves a task in one of these shapes:
 --
 --   pending              one ready row with the same priority and available_at
---   sleeping, blocked    one timer of kind w at available_at (none at infinity), and any waits
+--   sleeping, blocked    one timer of kind w at available_at, and any waits; at infinity the timer or waits, by which lists find it
 --   anything else        neither
 --
 -- The functions that callers call turn sequential scans, hash joins and merge joins off: a session keeps its plans, and one that
@@ -189,7 +189,7 @@ begin
     insert into absurd.ready (queue_no, name_no, priority, available_at, task_id, tenant)
     values (p_queue_no, v_task.name_no, v_task.priority, v_due, p_task_id, nullif(v_task.tenant, ''));
     perform absurd.notify_ready(p_queue_no);
-  elsif v_due < 'infinity' then
+  else
     insert into absurd.timers (queue_no, kind, due_at, task_id) values (p_queue_no, 'w', v_due, p_task_id) on conflict do nothing;
   end if;
   return v_run_id;

@@ -68,7 +68,7 @@ begin
   set state = 's', available_at = p_until, claimed_by = null, claim_expires_at = null, wake_event = p_event_name,
       event_payload = null, has_waits = p_event_name is not null
   where t.queue_no = p_task.queue_no and t.task_id = p_task.task_id;
-  if p_until < 'infinity' then
+  if p_until < 'infinity' or p_event_name is null then
     insert into absurd.timers (queue_no, kind, due_at, task_id) values (p_task.queue_no, 'w', p_until, p_task.task_id)
     on conflict do nothing;
   end if;

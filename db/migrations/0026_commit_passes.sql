@@ -292,13 +292,13 @@ begin
     from unnest(p_rows, p_actions, p_payloads, v_due) with ordinality x(row, action, payload, due, unit)
     cross join lateral (select x.row, x.action, x.payload, x.due, coalesce(x.unit = any (p_wait_units), false) as waits) u
     where t.ctid = u.row and u.action in ('suspend', 'retry', 'block', 'release')
-    returning t.task_id, t.state, t.name_no, t.priority, t.available_at, t.run_id, t.attempt, t.tenant, u.action
+    returning t.task_id, t.state, t.name_no, t.priority, t.available_at, t.run_id, t.attempt, t.tenant, u.action, u.waits
   ), ready as (
     insert into absurd.ready (queue_no, name_no, priority, available_at, task_id, tenant)
     select p_queue_no, k.name_no, k.priority, k.available_at, k.task_id, nullif(k.tenant, '') from parked k where k.state = 'p'
   ), timed as (
     insert into absurd.timers (queue_no, kind, due_at, task_id)
-    select p_queue_no, 'w', k.available_at, k.task_id from parked k where k.state <> 'p' and k.available_at < 'infinity'
+    select p_queue_no, 'w', k.available_at, k.task_id from parked k where k.state <> 'p' and (k.available_at < 'infinity' or not k.waits)
   ), next_run as (
     insert into absurd.runs (queue_no, run_id, task_id, attempt, state, created_at)
     select p_queue_no, k.run_id, k.task_id, k.attempt, 'p', p_now from parked k where k.action = 'retry'

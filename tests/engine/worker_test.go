@@ -232,8 +232,11 @@ func checkInvariants(tb testing.TB, pool *pgxpool.Pool) {
 		"ready rows without a pending task": `
 			select count(*) from absurd.ready r where not exists (select from absurd.tasks t where t.queue_no = r.queue_no and t.task_id = r.task_id and t.state = 'p')`,
 		"sleeping tasks without their timer": `
-			select count(*) from absurd.tasks t where t.state in ('s', 'b') and t.available_at < 'infinity' and not exists (select from absurd.timers m
-			where m.queue_no = t.queue_no and m.kind = 'w' and m.due_at = t.available_at and m.task_id = t.task_id)`,
+			select count(*) from absurd.tasks t where t.state in ('s', 'b') and not exists (select from absurd.timers m
+			where m.queue_no = t.queue_no and m.kind = 'w' and m.due_at = t.available_at and m.task_id = t.task_id)
+			and not (t.available_at = 'infinity' and exists (select from absurd.waits w where w.queue_no = t.queue_no and w.task_id = t.task_id))`,
+		"sleeping tasks that lists show twice": `
+			select count(*) from absurd.waits w join absurd.timers m using (queue_no, task_id) where m.kind = 'w' and m.due_at = 'infinity'`,
 		"wake timers without their sleeping task": `
 			select count(*) from absurd.timers m where m.kind = 'w' and not exists (select from absurd.tasks t
 			where t.queue_no = m.queue_no and t.task_id = m.task_id and t.state in ('s', 'b') and t.available_at = m.due_at)`,
