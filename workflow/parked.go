@@ -9,19 +9,33 @@ import (
 )
 
 // parked keeps suspended passes in memory, so that a run that comes back to the worker which suspended it goes on where it
-// was, without a replay. At most limit are kept; the one that was parked longest goes first. A pass that is not here any more
-// costs a replay and nothing else.
+// was, without a replay. At most limit are kept, and about maxBytes of memory; the one that was parked longest goes first. A pass that is
+// not here any more costs a replay and nothing else.
 type parked struct {
-	limit int
+	limit, maxBytes int
 
 	mu     sync.Mutex
-	passes map[store.ID]*list.Element // of *pass
+	passes map[store.ID]*list.Element // of parkedPass
 	oldest *list.List
+	bytes  int
 	closed bool
 }
 
-func newParked(limit int) *parked {
-	return &parked{limit: limit, passes: make(map[store.ID]*list.Element), oldest: list.New()}
+type parkedPass struct {
+	*pass
+	bytes int
+}
+
+func newParked(limit, maxBytes int) *parked {
+	return &parked{limit: limit, maxBytes: maxBytes, passes: make(map[store.ID]*list.Element), oldest: list.New()}
+}
+
+// branchBytes is about what a branch takes beside the values that it holds: its goroutine's stack, and what knows of it.
+const branchBytes = 8 << 10
+
+// size estimates what a suspended pass holds in memory: what its workflow may have kept of its input and its history, and its branches.
+func (p *pass) size() int {
+	return len(p.claimed.Params) + p.history.bytes + p.replay.Branches()*branchBytes
 }
 
 // put parks p, or closes it where there is no room for it.
@@ -34,23 +48,26 @@ func (k *parked) put(p *pass) {
 func (k *parked) add(p *pass) (out []*pass) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.closed || k.limit <= 0 {
+	size := p.size()
+	if k.closed || k.limit <= 0 || size > k.maxBytes {
 		return []*pass{p}
 	}
 	if e, ok := k.passes[p.claimed.Task]; ok {
 		out = append(out, k.remove(e))
 	}
-	k.passes[p.claimed.Task] = k.oldest.PushBack(p)
-	if k.oldest.Len() > k.limit {
+	k.passes[p.claimed.Task] = k.oldest.PushBack(parkedPass{p, size})
+	k.bytes += size
+	for k.oldest.Len() > k.limit || k.bytes > k.maxBytes {
 		out = append(out, k.remove(k.oldest.Front()))
 	}
 	return out
 }
 
 func (k *parked) remove(e *list.Element) *pass {
-	p := k.oldest.Remove(e).(*pass)
+	p := k.oldest.Remove(e).(parkedPass)
 	delete(k.passes, p.claimed.Task)
-	return p
+	k.bytes -= p.bytes
+	return p.pass
 }
 
 // take returns the pass of a run that was just claimed, if it is parked here and nobody else has had the run since: every

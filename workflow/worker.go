@@ -42,6 +42,10 @@ type WorkerOptions struct {
 	// default is 1,000; a negative number keeps none.
 	Parked int
 
+	// ParkedBytes is about how much memory they may take together: what is recorded of their tasks, their inputs, and 8 KiB a branch. Those that
+	// were parked longest go first. The default is 256 MiB.
+	ParkedBytes int
+
 	// MaxRecords and MaxHistoryBytes limit what may be recorded of a task in one generation: outcomes, and bytes of their names and
 	// payloads. At a quarter of either a warning is logged; a task that reaches one fails, before it does anything more.
 	// The defaults are [DefaultMaxRecords] and [DefaultMaxHistoryBytes].
@@ -88,6 +92,9 @@ func (o WorkerOptions) withDefaults(r *Registry) WorkerOptions {
 	}
 	if o.Parked == 0 {
 		o.Parked = 1000
+	}
+	if o.ParkedBytes <= 0 {
+		o.ParkedBytes = 256 << 20
 	}
 	if o.MaxRecords <= 0 {
 		o.MaxRecords = DefaultMaxRecords
@@ -200,7 +207,7 @@ func (w *Worker) session(ctx context.Context, workers store.Workers) (lost bool,
 		passSlots: make(chan struct{}, o.Passes),
 		stepSlots: make(chan struct{}, o.Steps),
 		txSlots:   make(chan struct{}, w.client.store.Transactions()),
-		parked:    newParked(o.Parked),
+		parked:    newParked(o.Parked, o.ParkedBytes),
 		history:   history{o.MaxRecords, o.MaxHistoryBytes},
 		stop:      ctx.Done(),
 	}

@@ -199,6 +199,9 @@ func (p *Pass) forgetDone() {
 	p.wanted = len(kept)
 }
 
+// Branches returns how many branches have not ended.
+func (p *Pass) Branches() int { return len(p.branches) }
+
 // Open returns the operations that have been asked for and have no outcome yet, in the order of asking.
 func (p *Pass) Open() []*Op {
 	var open []*Op
