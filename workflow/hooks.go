@@ -6,8 +6,12 @@ import "time"
 // return soon. What they do delays their own task alone.
 //
 // StepRecorded and TaskEnded are told what is committed, after it is known to be: a crash at that moment can leave them untold, and
-// nothing that they are told can be undone. So they are told at most once, and by the worker that wrote it: of a task that was terminated,
-// only a worker that runs it then tells.
+// nothing that they are told can be undone. So they are told at most once, and by the worker that wrote it.
+//
+// TaskEnded is not told of a task that ends while no worker has it: one that is terminated, cancelled by a policy or when its time to clean up
+// is over, or taken along by its parent, while it is pending, asleep or blocked; one that is cancelled before it has started; and one that
+// fails as $LostLease. Whoever must know of every end asks for it: [Client.Tasks] lists failed and cancelled tasks by their ends, and
+// [Task.Result] waits for one.
 type Hooks struct {
 	StepStarted  func(StepInfo)
 	StepEnded    func(StepInfo, StepResult)

@@ -103,7 +103,7 @@ func (b Inbox[T]) Send(ctx context.Context, with Sender, to TaskID, message T, o
 	case err != nil:
 		return fmt.Errorf("workflow: no message was sent to inbox %s of task %s on queue %q: %w", b.name, to, b.queue, hint(err))
 	case sent == store.SentEnded:
-		return fmt.Errorf("%w: no message was sent to inbox %s of task %s", ErrTaskEnded, b.name, to)
+		return fmt.Errorf("workflow: no message was sent to inbox %s of task %s: %w", b.name, to, ErrTaskEnded)
 	case sent == store.SentUnknown:
 		return fmt.Errorf("%w: %s on queue %q", ErrNotFound, to, b.queue)
 	}

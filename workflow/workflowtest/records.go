@@ -12,7 +12,7 @@ type Record struct {
 	Name    string    // of the checkpoint, such as "orders.charge" or "1/orders.pack:sku-7"
 	Kind    string    // step, sleep, event and so on
 	Outcome string    // value, failure, timeout, or pending for a step between two attempts
-	Time    time.Time // of the outcome
+	Time    time.Time // of the outcome; of a sleep, when it ends
 	State   string    // its JSON; empty: none
 }
 
@@ -20,7 +20,11 @@ type Record struct {
 func (e *Env) Records(queue string, task workflow.TaskID) []Record {
 	var records []Record
 	for _, r := range e.memory.Records(queue, task) {
-		records = append(records, Record{Name: r.Name, Kind: r.Kind.String(), Outcome: outcomeWord(r.Outcome), Time: r.Time, State: string(r.State)})
+		rec := Record{Name: r.Name, Kind: r.Kind.String(), Outcome: outcomeWord(r.Outcome), Time: r.Time, State: string(r.State)}
+		if r.Kind == replay.Sleep {
+			rec.Time = r.Wake // it is recorded when it begins
+		}
+		records = append(records, rec)
 	}
 	return records
 }

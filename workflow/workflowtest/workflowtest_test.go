@@ -45,6 +45,9 @@ func TestVirtualTime(t *testing.T) {
 		names := ""
 		for _, r := range env.Records(workflow.DefaultQueue, task.ID) {
 			names += r.Kind + " " + r.Name + " " + r.Outcome + "\n"
+			if slept := r.Time.Sub(began); slept < 365*24*time.Hour {
+				env.Errorf("%s: %v after the start, and not behind the sleep", r.Name, slept)
+			}
 		}
 		if want := "sleep $sleep value\nstep step value\n"; names != want {
 			env.Errorf("records\n%swant\n%s", names, want)

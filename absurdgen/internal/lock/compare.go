@@ -189,14 +189,14 @@ func compareOps(old, next []Op, path string, add adder) {
 			compareOps(old[i].Ops, next[i].Ops, inside, add)
 		case old[i].Kind == "loop" && next[i].Kind == "map":
 			add(Review, "has a map where it had a loop%s", where)
-		case contains(next[i+1:], old[i]) && !contains(old[i+1:], next[i]):
+		case count(next[i:], old[i]) > 0 && count(next[i:], next[i]) > count(old[i:], next[i]): // there is one more of it, whatever comes later
 			add(Breaking, "has %s before %s%s", next[i], old[i], where)
 			return
-		case contains(next[i+1:], old[i]):
-			add(Breaking, "has %s and %s in another order%s", old[i], next[i], where)
-			return
-		case contains(old[i+1:], next[i]):
+		case count(old[i:], next[i]) > 0 && count(old[i:], old[i]) > count(next[i:], old[i]):
 			add(Breaking, "has no %s any more before %s%s", old[i], next[i], where)
+			return
+		case count(next[i:], old[i]) > 0:
+			add(Breaking, "has %s and %s in another order%s", old[i], next[i], where)
 			return
 		default:
 			add(Breaking, "has %s where it had %s%s", next[i], old[i], where)
@@ -205,8 +205,13 @@ func compareOps(old, next []Op, path string, add adder) {
 	}
 }
 
-func contains(ops []Op, want Op) bool {
-	return slices.ContainsFunc(ops, func(op Op) bool { return op.String() == want.String() })
+func count(ops []Op, of Op) (n int) {
+	for _, op := range ops {
+		if op.String() == of.String() {
+			n++
+		}
+	}
+	return n
 }
 
 func equal(a, b Op) bool {

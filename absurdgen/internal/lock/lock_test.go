@@ -68,6 +68,8 @@ func TestCompare(t *testing.T) {
 		{"remove the last", w + "\tstep a\n\tstep b\n", w + "\tstep a\n", "breaking: has no step b any more"},
 		{"remove the first", w + "\tstep a\n\tstep b\n", w + "\tstep b\n", "breaking: has no step a any more before step b"},
 		{"insert", w + "\tstep a\n", w + "\tstep b\n\tstep a\n", "breaking: has step b before step a"},
+		{"insert what comes again", w + "\tstep a\n\tstep b\n", w + "\tstep b\n\tstep a\n\tstep b\n", "breaking: has step b before step a"},
+		{"remove what comes again", w + "\tstep a\n\tstep b\n\tstep a\n", w + "\tstep b\n\tstep a\n", "breaking: has no step a any more before step b"},
 		{"swap", w + "\tstep a\n\tstep b\n", w + "\tstep b\n\tstep a\n", "breaking: has step a and step b in another order"},
 		{"rename", w + "\tstep a\n", w + "\tstep b\n", "breaking: has step b where it had step a"},
 		{"kind", w + "\tstep a\n", w + "\tchild a\n", "breaking: has child a where it had step a"},
