@@ -180,7 +180,7 @@ type Querier interface {
 	RetireWorker(ctx context.Context, db DBTX, worker int64) (int32, error)
 	// RetryTask gives a failed task another attempt, with all its checkpoints: one row. See RetryTaskNow for the engine's own.
 	RetryTask(ctx context.Context, db DBTX, arg RetryTaskParams) ([]TaskRun, error)
-	// RetryTaskNow gives a failed task another attempt at once, without the records that its failure names: one row, or none
+	// RetryTaskNow gives a failed or cancelled task another attempt at once, without the records that its failure names: one row, or none
 	// for an unknown task.
 	RetryTaskNow(ctx context.Context, db DBTX, arg RetryTaskNowParams) ([]RetriedTask, error)
 	// ScheduleDetachJobs schedules pg_cron jobs that detach and drop the candidates of a queue, or of all (nil).

@@ -309,7 +309,7 @@ type RetryTaskNowParams struct {
 	Task  pgtype.UUID
 }
 
-// RetryTaskNow gives a failed task another attempt at once, without the records that its failure names: one row, or none
+// RetryTaskNow gives a failed or cancelled task another attempt at once, without the records that its failure names: one row, or none
 // for an unknown task.
 func (q *Queries) RetryTaskNow(ctx context.Context, db DBTX, arg RetryTaskNowParams) ([]RetriedTask, error) {
 	rows, err := db.Query(ctx, retryTaskNow, arg.Queue, arg.Task)

@@ -59,7 +59,7 @@ select task_id, state from absurd.request_cancel(p_queue => @queue, p_task => @t
 select task_id, state from absurd.terminate_task(p_queue => @queue, p_task => @task);
 
 -- name: RetryTaskNow :many
--- RetryTaskNow gives a failed task another attempt at once, without the records that its failure names: one row, or none
+-- RetryTaskNow gives a failed or cancelled task another attempt at once, without the records that its failure names: one row, or none
 -- for an unknown task.
 select task_id, attempt from absurd.retry_task_now(p_queue => @queue, p_task => @task);
 

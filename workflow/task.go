@@ -117,8 +117,9 @@ func (t Task[Out]) notFound() error {
 
 var errNoClient = errors.New("workflow: a task spawned in a transaction has no client: use Attach after the commit")
 
-// Retry gives a failed task another attempt. Only the failures of steps and children that the workflow's error wraps are
-// removed: these are run again, what has succeeded is not.
+// Retry gives a task that has failed, or was cancelled, another attempt. Only the failures of steps and children that the workflow's error
+// wraps are removed: these are run again, what has succeeded is not. A cancelled workflow goes on where it was; what it did to clean up
+// stays done, and the children that were cancelled with it stay ended: it gets a [ChildError] for each.
 func (t Task[Out]) Retry(ctx context.Context) error {
 	if t.client == nil {
 		return errNoClient

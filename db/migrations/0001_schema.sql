@@ -78,7 +78,7 @@ create table absurd.tasks (
   started_at       timestamptz,          -- the latest claim
   available_at     timestamptz,          -- when the current run is or was due; also the key of its ready or timer row; infinity: only a wait ends it
   ended_at         timestamptz,          -- when the task reached a final state
-  revived_at       timestamptz,          -- when a failed task was last retried in place; max_duration counts from here
+  revived_at       timestamptz,          -- when it was last retried in place; policies count from here
   worker_id        bigint,               -- the holder, when claimed by a worker with a lease of its own
   queue_no         integer not null,
   name_no          integer not null,

@@ -151,7 +151,8 @@ begin
 end
 $$;
 
--- begin_attempt archives a task's attempt as failed and starts the next one, to run at p_due or at once.
+-- begin_attempt archives a task's attempt as failed, or as cancelled if that is how the task has ended, and starts the next one, to run at
+-- p_due or at once.
 create function absurd.begin_attempt(p_queue_no integer, p_task_id uuid, p_due timestamptz, p_failed_at timestamptz, p_reason jsonb,
   p_now timestamptz) returns uuid
 language plpgsql
@@ -160,17 +161,19 @@ declare
   v_task   absurd.tasks;
   v_run_id uuid := absurd.uuidv7_at(p_now);
   v_due    timestamptz := greatest(p_due, p_now);
+  v_ended  "char";
 begin
   select t.* into v_task from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = p_task_id;
   perform absurd.unschedule(v_task);
-  if v_task.state = 'f' then
+  if v_task.state in ('f', 'x') then
     perform absurd.forget_ended(v_task);
   end if;
+  v_ended := case when v_task.state = 'x' then absurd.run_state(v_task.state, v_task.failure) else 'f' end;
 
   insert into absurd.runs as r (queue_no, run_id, task_id, attempt, state, created_at, available_at, started_at, failed_at,
     claim_expires_at, claimed_by, failure_reason)
-  values (p_queue_no, coalesce(v_task.run_id, v_task.task_id), p_task_id, v_task.attempt, 'f', v_task.enqueue_at,
-    v_task.available_at, v_task.started_at, p_failed_at, v_task.claim_expires_at,
+  values (p_queue_no, coalesce(v_task.run_id, v_task.task_id), p_task_id, v_task.attempt, v_ended, v_task.enqueue_at,
+    v_task.available_at, v_task.started_at, case when v_ended = 'f' then p_failed_at end, v_task.claim_expires_at,
     coalesce(v_task.claimed_by, (select w.worker_name from absurd.workers w where w.worker_id = v_task.worker_id)), p_reason)
   on conflict (queue_no, run_id) do update
   set state = excluded.state, available_at = excluded.available_at, started_at = excluded.started_at, failed_at = excluded.failed_at,

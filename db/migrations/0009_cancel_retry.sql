@@ -66,8 +66,9 @@ begin
 end
 $$;
 
--- revive_task begins another attempt of a failed task, in place, and returns its run. The failures that the task's own names as its
--- records are removed, so that what failed is done again (see remove_failures); every other checkpoint stays.
+-- revive_task begins another attempt of a failed or cancelled task, in place, and returns its run. The failures that the task's own names
+-- as its records are removed, so that what failed is done again (see remove_failures), and so are cancels that the workflow has seen
+-- (see forget_cancels); every other checkpoint stays.
 create function absurd.revive_task(p_task absurd.tasks, p_max_attempts integer, p_now timestamptz) returns uuid
 language plpgsql
 as $$
@@ -79,8 +80,11 @@ begin
     perform absurd.remove_failures(p_task.queue_no, array_agg(p_task.task_id), array_agg(r.name))
     from jsonb_array_elements_text(p_task.failure -> 'records') r (name);
   end if;
+  if p_task.state = 'x' or p_task.cancel_requested_at is not null then
+    perform absurd.forget_cancels(p_task.queue_no, p_task.task_id);
+  end if;
   v_run_id := absurd.begin_attempt(p_task.queue_no, p_task.task_id, p_now, p_task.ended_at, p_task.failure, p_now);
-  -- max_duration counts from here, or it would end the new attempt at once. Its timer may have gone with the old one. What was
+  -- Policies count from here, or they would end the new attempt at once. Its timer may have gone with the old one. What was
   -- recorded together with the end of the task is not in has_records yet.
   update absurd.tasks t
   set max_attempts = p_max_attempts, revived_at = p_now, has_records = true, cancel_requested_at = null, cancel_due_at = null
@@ -88,6 +92,9 @@ begin
   if v_due is not null then
     insert into absurd.timers (queue_no, kind, due_at, task_id) values (p_task.queue_no, 'd', v_due, p_task.task_id)
     on conflict do nothing;
+  end if;
+  if p_task.children is not null then
+    perform absurd.recall_children(p_task.queue_no, p_task.task_id, p_now);
   end if;
   return v_run_id;
 end

@@ -85,7 +85,8 @@ end
 $$;
 
 -- delete_task deletes an ended task with all that belongs to it. Timers that look at a policy or a lease go when they are due. A
--- child whose parent has not heard of its end yet stays: false.
+-- child whose parent has not heard of its end yet stays: false. So does a task that was cancelled while a worker ran it, for a minute: what the
+-- worker is just recording does not lock the task, and would outlive it.
 create function absurd.delete_task(p_queue_no integer, p_task_id uuid) returns boolean
 language plpgsql
 as $$
@@ -94,6 +95,12 @@ begin
     select from absurd.tasks t
     where t.queue_no = p_queue_no and t.task_id = p_task_id and t.parent_id is not null
       and absurd.awaits_child(t.parent_queue_no, t.parent_id, t.child_name, t.task_id)) then
+    return false;
+  end if;
+  if exists (
+    select from absurd.notices n
+    join absurd.tasks t on t.queue_no = p_queue_no and t.task_id = p_task_id and t.state = 'x'
+    where n.task_id = p_task_id) then
     return false;
   end if;
   delete from absurd.waits w where w.queue_no = p_queue_no and w.task_id = p_task_id;

@@ -119,6 +119,6 @@ begin
   end if;
   v_delay := absurd.seconds_option(p_cancellation, 'max_delay');
   -- Never now for max_duration: a task that has not started has not used any of it.
-  return least(p_enqueue_at + make_interval(secs => v_delay), p_now + make_interval(secs => case when v_duration < 1 then 1 else v_duration end));
+  return least(coalesce(p_revived_at, p_enqueue_at) + make_interval(secs => v_delay), p_now + make_interval(secs => case when v_duration < 1 then 1 else v_duration end));
 end
 $$;

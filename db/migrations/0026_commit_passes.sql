@@ -196,7 +196,7 @@ as $$
       when t.state = 'r' and t.worker_id = p_worker and t.token = u.token then 'busy'
       when t.token is distinct from u.token or t.state = 'r' then 'lost'
       when t.state = 'x' then 'cancelled'
-      when p_resend and u.action not in ('record', 'watch') then 'ok'
+      when p_resend and u.action not in ('record', 'note', 'watch') then 'ok'
       else 'lost'
     end order by u.unit)
   from unnest(p_tasks, p_tokens, p_actions, p_held, p_answers) with ordinality u(task_id, token, action, held, answer, unit)

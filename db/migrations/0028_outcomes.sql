@@ -40,10 +40,10 @@ begin
 end
 $$;
 
--- retry_task_now gives a failed task another attempt at once, in place. The records named in its failure (the
+-- retry_task_now gives a task that has failed, or was cancelled, another attempt at once, in place. The records named in its failure (the
 -- member "records") are removed, so that what failed is done again (see revive_task). It raises max_attempts
--- where needed, forgets lost leases, and max_duration counts anew. No row for an unknown task; an error for one
--- that has not failed. Locks the task's row.
+-- where needed, forgets lost leases and cancel requests, and policies count anew. Children that ended with it stay ended: it is told so.
+-- No row for an unknown task; an error for one that is open or completed. Locks the task's row.
 create function absurd.retry_task_now(p_queue text, p_task uuid) returns table (task_id uuid, attempt integer)
 language plpgsql
 as $$
@@ -58,12 +58,33 @@ begin
   if not found then
     return;
   end if;
-  if v_task.state <> 'f' then
-    raise exception 'task % of queue "%" has not failed: only a failed task can be tried again', p_task, p_queue;
+  if v_task.state not in ('f', 'x') then
+    raise exception 'task % of queue "%" is %: only a task that has failed or was cancelled can be tried again',
+      p_task, p_queue, absurd.state_word(v_task.state);
+  end if;
+  if v_task.state = 'x' then
+    perform absurd.await_flush(p_task);
   end if;
 
   perform absurd.revive_task(v_task,
     case when v_task.max_attempts is not null then greatest(v_task.max_attempts, v_task.attempt + 1) end, v_now);
   return query select p_task, v_task.attempt + 1;
+end
+$$;
+
+-- await_flush waits for what a worker is just writing for a task that was cancelled while it ran: what only records does not lock the
+-- task, and would otherwise come between the records of the next attempt. The worker's row is let go again, so that whoever calls does not
+-- keep it from renewing its lease. Whoever has its row waits for no task's.
+create function absurd.await_flush(p_task uuid) returns void
+language plpgsql
+as $$
+begin
+  perform from absurd.workers w
+  where w.worker_id in (select n.worker_id from absurd.notices n where n.task_id = p_task)
+  for update;
+  if found then
+    raise exception 'let go' using errcode = 'AB000';
+  end if;
+exception when sqlstate 'AB000' then
 end
 $$;

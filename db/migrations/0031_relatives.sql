@@ -178,17 +178,26 @@ begin
 end
 $$;
 
--- fate answers the same for one child, by its record: it may also be unwanted (see end_unwanted).
-create function absurd.fate(p_queue_no integer, p_parent uuid, p_name text, p_now timestamptz, out forced boolean, out due timestamptz)
+-- fate answers the same for one child, by its record: it may also be unwanted (see end_unwanted), or its parent may be gone or know nothing
+-- of it any more. A child that somebody has tried again (p_revived) is not expected to be known.
+create function absurd.fate(p_queue_no integer, p_parent uuid, p_name text, p_child uuid, p_revived boolean, p_now timestamptz,
+  out forced boolean, out due timestamptz)
 language plpgsql stable
 as $$
 begin
   select v.forced, v.due into fate.forced, fate.due from absurd.verdict(p_queue_no, p_parent, p_now) v;
   if due is null then
-    select false, p_now + absurd.cleanup_time() into fate.forced, fate.due
-    from absurd.checkpoints c
-    where c.queue_no = p_queue_no and c.task_id = p_parent and c.checkpoint_name = p_name and c.kind = 'c' and c.outcome in ('n', 'N')
-      and c.state ? 'unwanted';
+    if exists (
+        select from absurd.checkpoints c
+        where c.queue_no = p_queue_no and c.task_id = p_parent and c.checkpoint_name = p_name and c.kind = 'c' and c.outcome in ('n', 'N')
+          and c.state ->> 'task' = p_child::text and c.state ? 'unwanted')
+      or not p_revived and not exists (
+        select from absurd.checkpoints c
+        where c.queue_no = p_queue_no and c.task_id = p_parent and c.checkpoint_name = p_name and c.kind = 'c'
+          and c.state ->> 'task' = p_child::text) then
+      forced := false;
+      due := p_now + absurd.cleanup_time();
+    end if;
   end if;
 end
 $$;
@@ -250,10 +259,11 @@ declare
   v_told  uuid[];
 begin
   for v_group in
-    select t.parent_queue_no, array_agg(t.task_id) as children, array_agg(t.parent_id) as parents, array_agg(t.child_name) as names
+    select t.parent_queue_no, array_agg(t.task_id) as children, array_agg(t.parent_id) as parents, array_agg(t.child_name) as names,
+           array_agg(t.revived_at is not null) as revived
     from unnest(p_tasks) u(task_id)
     cross join lateral (
-      select t.task_id, t.parent_id, t.parent_queue_no, t.child_name from absurd.tasks t
+      select t.task_id, t.parent_id, t.parent_queue_no, t.child_name, t.revived_at from absurd.tasks t
       where t.queue_no = p_queue_no and t.task_id = u.task_id and t.parent_id is not null and t.parent_policy is null
         and t.state not in ('c', 'f', 'x')
       offset 0
@@ -262,8 +272,8 @@ begin
     order by t.parent_queue_no
   loop
     perform absurd.end_children(p_queue_no, array_agg(u.child), array_agg(v.forced), array_agg(v.due), p_now, 0)
-    from unnest(v_group.children, v_group.parents, v_group.names) u(child, parent, name)
-    cross join lateral absurd.fate(v_group.parent_queue_no, u.parent, u.name, p_now) v
+    from unnest(v_group.children, v_group.parents, v_group.names, v_group.revived) u(child, parent, name, revived)
+    cross join lateral absurd.fate(v_group.parent_queue_no, u.parent, u.name, u.child, u.revived, p_now) v
     where v.due is not null
     having count(*) > 0;
   end loop;
@@ -279,5 +289,55 @@ begin
   if v_told is not null then
     perform absurd.tell_relatives(p_queue_no, v_told, p_now);
   end if;
+end
+$$;
+
+-- recall_children has a task that is tried again hear of those children that have ended since it ended itself, when there was nobody to
+-- tell; of those that are gone it hears so. The task is locked by the caller, and pending.
+create function absurd.recall_children(p_queue_no integer, p_task_id uuid, p_now timestamptz) returns void
+language plpgsql
+as $$
+declare
+  v_group   record;
+  v_unknown uuid[];
+begin
+  for v_group in
+    select q.queue_no, array_agg((c.state ->> 'task')::uuid order by c.checkpoint_name collate "C") as children
+    from absurd.checkpoints c
+    left join absurd.queues q on q.queue_name = c.state ->> 'queue'
+    where c.queue_no = p_queue_no and c.task_id = p_task_id and c.kind = 'c' and c.outcome in ('n', 'N')
+    group by q.queue_no
+    order by q.queue_no
+  loop
+    v_unknown := case when v_group.queue_no is null then v_group.children else absurd.call_back(v_group.queue_no, v_group.children, p_now) end;
+    update absurd.checkpoints c
+    set seq = nextval('absurd.checkpoint_seq'), recorded_at = p_now, outcome = case c.outcome when 'N' then 'F' else 'f' end::"char",
+        state = jsonb_build_object('task', c.state -> 'task', 'state', 'unknown', 'message', 'the task is gone')
+    where c.queue_no = p_queue_no and c.task_id = p_task_id and c.kind = 'c' and c.outcome in ('n', 'N')
+      and (c.state ->> 'task')::uuid = any (v_unknown);
+  end loop;
+end
+$$;
+
+-- call_back tells the parents of those of the given children, tasks of this queue, that have ended, has those that have not looked at again, in
+-- case they end meanwhile, and answers those that do not exist.
+create function absurd.call_back(p_queue_no integer, p_children uuid[], p_now timestamptz) returns uuid[]
+language plpgsql
+as $$
+declare
+  v_open    uuid[];
+  v_ended   uuid[];
+  v_unknown uuid[];
+begin
+  select array_agg(u.task_id) filter (where t.state not in ('c', 'f', 'x')), array_agg(u.task_id) filter (where t.state in ('c', 'f', 'x')),
+         array_agg(u.task_id) filter (where t.state is null)
+  into v_open, v_ended, v_unknown
+  from unnest(p_children) u(task_id)
+  left join lateral (select t.state from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = u.task_id offset 0) t on true;
+  perform absurd.look_again(p_queue_no, v_open, p_now);
+  if v_ended is not null then
+    perform absurd.tell_relatives(p_queue_no, v_ended, p_now);
+  end if;
+  return v_unknown;
 end
 $$;

@@ -8,6 +8,7 @@ create table absurd.notices (
   noted_at  timestamptz not null,
   primary key (worker_id, task_id)
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+create index notices_by_task on absurd.notices (task_id);
 
 -- cleanup_time is how long a task that is asked to end has to do so where nobody has said otherwise.
 create function absurd.cleanup_time() returns interval
@@ -146,5 +147,23 @@ begin
     perform absurd.end_children(v_group.queue_no, v_group.children, array_fill(false, array[cardinality(v_group.children)]),
       array_fill(p_now + absurd.cleanup_time(), array[cardinality(v_group.children)]), p_now, 0);
   end loop;
+end
+$$;
+
+-- forget_cancels removes the cancels that the workflow of a task has seen, because the task is tried again. What was recorded after the
+-- first, when it cleaned up, is superseded (see remove_failures). The task is locked by the caller.
+create function absurd.forget_cancels(p_queue_no integer, p_task_id uuid) returns void
+language plpgsql
+as $$
+declare
+  v_first bigint;
+begin
+  with gone as (
+    delete from absurd.checkpoints c where c.queue_no = p_queue_no and c.task_id = p_task_id and c.kind = 'k' returning c.seq
+  )
+  select min(g.seq) into v_first from gone g;
+  update absurd.checkpoints c
+  set outcome = upper(c.outcome::text)::"char"
+  where c.queue_no = p_queue_no and c.task_id = p_task_id and c.seq > v_first and (c.outcome in ('v', 'f', 't') or c.kind = 'c' and c.outcome = 'n');
 end
 $$;

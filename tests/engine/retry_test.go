@@ -19,7 +19,7 @@ func TestRetryTaskNow(t *testing.T) {
 	}
 	id := spawn(t, pool, `{"max_attempts": 1, "cancellation": {"max_duration": 3600}}`)[0]
 	first := w.claimOne()
-	if _, err := retry(id); err == nil || !strings.Contains(err.Error(), "has not failed") {
+	if _, err := retry(id); err == nil || !strings.Contains(err.Error(), "is running") {
 		t.Fatalf("retry of a running task: %v", err)
 	}
 	w.mustCommit(pass{task: first, action: "fail", payload: `{"records": ["charge", "kept", "absent"]}`,

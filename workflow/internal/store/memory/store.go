@@ -350,7 +350,7 @@ func (t *task) outcome() *store.Outcome {
 	return &store.Outcome{Name: t.name, State: t.state, Attempt: t.attempt, Result: t.result, Failure: t.failure}
 }
 
-// Retry gives a failed task another attempt.
+// Retry gives a failed or cancelled task another attempt.
 func (s *Store) Retry(_ context.Context, queue string, id store.ID) (known bool, err error) {
 	now, leave := s.enter()
 	defer leave()
@@ -362,10 +362,10 @@ func (s *Store) Retry(_ context.Context, queue string, id store.ID) (known bool,
 	if t == nil {
 		return false, nil
 	}
-	if t.state != store.Failed {
-		return false, refuse("P0001", "task %x of queue %q has not failed: only a failed task can be tried again", id, queue)
+	if t.state != store.Failed && t.state != store.Cancelled {
+		return false, refuse("P0001", "task %x of queue %q is %s: only a task that has failed or was cancelled can be tried again", id, queue, t.state)
 	}
-	t.revive(now)
+	s.revive(t, now)
 	s.notifyReady(q)
 	return true, nil
 }

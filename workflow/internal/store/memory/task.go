@@ -161,11 +161,31 @@ func (s *Store) cancel(t *task, now time.Time) {
 	s.tellRelatives(now, t)
 }
 
-// revive begins another attempt of a failed task. The failures that its own names are removed.
-func (t *task) revive(now time.Time) {
+// forgetCancels removes the cancels that the workflow has seen. What was recorded after the first is superseded.
+func (t *task) forgetCancels() {
+	cancel := func(r replay.Record) bool { return r.Kind == replay.Cancel }
+	first := slices.IndexFunc(t.records, cancel)
+	if first < 0 {
+		return
+	}
+	t.records = slices.DeleteFunc(t.records, cancel)
+	for i := first; i < len(t.records); i++ {
+		r := &t.records[i]
+		if r.Outcome != replay.Pending || r.Kind == replay.Child {
+			r.Superseded = true
+		}
+	}
+}
+
+// revive begins another attempt of a failed or cancelled task. The failures that its own names are removed, and so are the cancels
+// that it has seen. It hears of the children that have ended since it did.
+func (s *Store) revive(t *task, now time.Time) {
 	var f struct{ Records []string }
 	if json.Unmarshal(t.failure, &f) == nil {
 		t.removeFailures(f.Records)
+	}
+	if t.state == store.Cancelled || t.requested {
+		t.forgetCancels()
 	}
 	t.attempt++
 	t.lostLeases = 0
@@ -173,6 +193,17 @@ func (t *task) revive(now time.Time) {
 	t.state, t.available, t.failure, t.revived, t.endedAt = store.Pending, now, nil, now, time.Time{}
 	t.queue.open = append(t.queue.open, t)
 	t.queue.arm(t, now)
+
+	var ended []*task
+	for _, q := range s.queues {
+		for _, c := range q.tasks {
+			if c.parent == t && c.ended() && t.awaits(c) {
+				ended = append(ended, c)
+			}
+		}
+	}
+	slices.SortFunc(ended, func(a, b *task) int { return strings.Compare(a.childName, b.childName) })
+	s.tellRelatives(now, ended...)
 }
 
 // maxLostLeases is how many workers in a row may lose their lease over a task before it is taken for what kills them.

@@ -27,6 +27,9 @@ func (t *task) policyDue(now time.Time) (at time.Time) {
 	if t.started.IsZero() {
 		if t.maxDelay > 0 {
 			at = t.enqueued.Add(t.maxDelay)
+			if !t.revived.IsZero() {
+				at = t.revived.Add(t.maxDelay)
+			}
 		}
 		if t.maxDuration > 0 {
 			at = earlier(at, now.Add(t.maxDuration)) // it has not used any of it

@@ -109,6 +109,14 @@ func cancels(s *suite) {
 	s.id, s.engine = s.worker()
 	equal(s, "claims", len(s.claim(s.engine, 1)), 0)
 	equal(s, "after the deadline", s.state(parent.Task).State, store.Cancelled)
+	// Tried again, it has not seen a cancel, and is not asked for one.
+	known, err = s.Store.Retry(s.ctx, s.Queue, parent.Task)
+	s.must(err)
+	equal(s, "known", known, true)
+	equal(s, "records", s.records(parent.Task), []string{"F c0"})
+	again = s.claim(s.engine, 1)[0]
+	equal(s, "attempt, and not told", fmt.Sprint(again.Task == parent.Task, again.Attempt, again.CancelRequested), "true 2 false")
+	equal(s, "complete", s.commit(s.engine, again, store.Unit{Action: store.Complete}), store.OK)
 	never := s.spawn("a", store.SpawnOptions{})
 	_, err = s.Store.RequestCancel(s.ctx, s.Queue, never, 0)
 	s.must(err)
