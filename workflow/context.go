@@ -54,6 +54,9 @@ func (p *passInfo) logger() *slog.Logger {
 	return p.log.With("task", p.task.String(), "workflow", p.workflow)
 }
 
+// ID returns the id of the task that runs the workflow: what others need to send to its inboxes, or to look at it.
+func ID(ctx Context) TaskID { return ctx.sealed().pass.task }
+
 // Now returns the engine's time of the last outcome that this branch consumed: the same on every replay. A wall clock in a
 // workflow is not.
 //

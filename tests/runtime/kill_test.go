@@ -71,6 +71,32 @@ func TestKillTx(t *testing.T) {
 	r.nothingLeft()
 }
 
+// TestKillFamilies kills worker processes while parents and children wait for each other: no child is made twice, no message is lost or
+// received twice, and each event is that of its round.
+func TestKillFamilies(t *testing.T) {
+	t.Parallel()
+	soak := os.Getenv("ABSURD_SOAK") == "1"
+	families, kills, database := 30, 3, pgtest.Database
+	if soak {
+		families, kills, database = 500, 20, pgtest.Private
+	}
+	pool, dsn := database(t)
+	r := rigOn(t, pool, dsn, workflow.ClientOptions{})
+	if soak {
+		r.ctx = t.Context()
+	}
+	r.newEffects()
+	tasks := make([]workflow.Task[[]int64], families)
+	spawnAll := func() {
+		for n := range tasks {
+			tasks[n] = spawn(r, family, n)
+		}
+	}
+	r.killWorkers(3, kills, families*familyEffects, spawnAll, `select count(distinct key) from public.effects`, soak)
+	t.Logf("%d families, %d kills: %d effects were repeated under their keys", families, kills, r.checkFamilies(tasks))
+	r.nothingLeft()
+}
+
 // killWorkers has worker processes do what start spawns, and kills as many of them, one after the other, spread over the time until
 // progress, a query, answers steps. Then it stops the others. crash has the server crash half-way.
 func (r *rig) killWorkers(processes, kills, steps int, start func(), progress string, crash bool) {

@@ -66,7 +66,7 @@ func workInProcess(ctx context.Context, o processOptions) error {
 	registry := workflow.NewRegistry()
 	process := strconv.Itoa(os.Getpid())
 	world := effects{own}
-	if err := registry.Add(slices.Concat(chainBindings(world, process), handoverBindings(world, process, true), secondTryBindings(world, process, true),
+	if err := registry.Add(slices.Concat(chainBindings(world, process), handoverBindings(world, process, true), secondTryBindings(world, process, true), familyBindings(world, process, client),
 		[]workflow.Binding{ledgerFlow(), ledgerStep.BindTx(book)})...); err != nil {
 		return err
 	}
