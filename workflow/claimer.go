@@ -144,6 +144,9 @@ func (c *claimer) reserve(ctx context.Context, busy bool) int {
 				n++
 			case <-enough.C:
 				gathering = false
+			case <-ctx.Done():
+				c.release(n)
+				return 0
 			}
 		}
 	}
@@ -316,10 +319,14 @@ func (c *claimer) untilDue(ctx context.Context) time.Duration {
 	wait := jitter(c.poll)
 	due, err := c.engine.NextDue(ctx)
 	if err == nil && !due.IsZero() {
-		wait = min(wait, max(due.Sub(c.session.clock.now()), 5*time.Millisecond))
+		wait = min(wait, max(due.Sub(c.session.clock.now()), dueSoon))
 	}
 	return wait
 }
+
+// dueSoon is how long to wait for a timer that is due by our clock and was not moved by the claim: the server's clock is a little behind, or
+// another worker has it locked.
+const dueSoon = 5 * time.Millisecond
 
 // wait waits until there may be work: a notification, a run that is due, or the given time. It reports whether it was one of
 // the first two.
@@ -337,16 +344,14 @@ func (c *claimer) wait(ctx context.Context, d time.Duration) (woken bool) {
 	return false
 }
 
+// clockSlip is how far our idea of the server's clock may be ahead: who looks at the very moment may look too early.
+const clockSlip = time.Millisecond
+
 // wakeAt has the claimer look again when a run that was suspended here is due, so that short sleeps do not wait for the
 // next poll. Runs that are due later than that are found by polling.
 func (c *claimer) wakeAt(due, now time.Time) {
 	if due.IsZero() || due.Sub(now) > time.Minute {
 		return
 	}
-	time.AfterFunc(due.Sub(now)+time.Millisecond, func() {
-		select {
-		case c.alarm <- struct{}{}:
-		default:
-		}
-	})
+	time.AfterFunc(due.Sub(now)+clockSlip, func() { poke(c.alarm) })
 }

@@ -17,6 +17,8 @@ type group[In, Out any] struct {
 	mu      sync.Mutex
 	flights int
 	waiting []*grouped[In, Out]
+	crowd   int           // a flight gathers until so many wait; 0: none does
+	full    chan struct{} // closed when they do
 }
 
 // groupCrowd is how many waiting requests make a second batch go while the first is on its way.
@@ -52,6 +54,10 @@ func (g *group[In, Out]) do(ctx context.Context, in In) (out Out, err error) {
 	r := &grouped[In, Out]{ctx: ctx, in: in, done: make(chan struct{})}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, r)
+	if g.crowd > 0 && len(g.waiting) >= g.crowd {
+		g.crowd = 0
+		close(g.full)
+	}
 	if g.flights == 0 || g.flights == 1 && len(g.waiting) >= groupCrowd {
 		g.flights++
 		go g.fly()
@@ -87,16 +93,26 @@ func (g *group[In, Out]) fly() {
 	}
 }
 
-// gather waits a little where fewer requests wait than the last batch had.
+// gather waits a little where fewer requests wait than the last batch had, until as many do.
 func (g *group[In, Out]) gather(last int) {
-	if last < 2 {
+	g.mu.Lock()
+	if last < 2 || len(g.waiting) >= last || g.crowd > 0 {
+		g.mu.Unlock()
 		return
 	}
-	g.mu.Lock()
-	waiting := len(g.waiting)
+	full := make(chan struct{})
+	g.crowd, g.full = last, full
 	g.mu.Unlock()
-	if waiting < last {
-		time.Sleep(groupGather)
+	enough := time.NewTimer(groupGather)
+	defer enough.Stop()
+	select {
+	case <-full:
+	case <-enough.C:
+		g.mu.Lock()
+		if g.full == full {
+			g.crowd = 0
+		}
+		g.mu.Unlock()
 	}
 }
 

@@ -179,7 +179,7 @@ func (p *pass) await(now, timer time.Time, stopping bool) bool {
 		at = look
 	}
 	if !at.IsZero() {
-		t := time.NewTimer(max(at.Sub(now), time.Millisecond))
+		t := time.NewTimer(max(at.Sub(now), clockSlip))
 		defer t.Stop()
 		due = t.C
 	}

@@ -87,7 +87,9 @@ func (b *Bench) task(ctx context.Context, h *handles, client *workflow.Client, p
 		return "", err
 	}
 	for i := events / 2; i < events; i++ {
-		time.Sleep(3 * time.Millisecond)
+		if err := pause(ctx); err != nil {
+			return "", err
+		}
 		if err := h.event.Emit(ctx, client, fmt.Sprint(i)); err != nil {
 			return "", err
 		}
@@ -96,7 +98,9 @@ func (b *Bench) task(ctx context.Context, h *handles, client *workflow.Client, p
 		if err := h.inbox.Send(ctx, client, task.ID, fmt.Sprint("message ", i)); err != nil {
 			return "", err
 		}
-		time.Sleep(2 * time.Millisecond)
+		if err := pause(ctx); err != nil {
+			return "", err
+		}
 	}
 	out, err := task.Result(ctx)
 	if failed, ok := errors.AsType[*workflow.TaskError](err); ok {
@@ -107,6 +111,21 @@ func (b *Bench) task(ctx context.Context, h *handles, client *workflow.Client, p
 		return "", fmt.Errorf("the task does not end: %w (it is %v)", err, state)
 	}
 	return out, err
+}
+
+// between is the time between two things that happen to a program from outside: so long that it has moved on in between, mostly. What it
+// comes to does not depend on that.
+const between = 3 * time.Millisecond
+
+func pause(ctx context.Context) error {
+	t := time.NewTimer(between)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // witness sees every commit that is written, and every step that begins.
