@@ -67,8 +67,7 @@ type TaskSummary struct {
 //
 // Failed or cancelled tasks alone come by their ends, the latest first; pending ones as they will be claimed; sleeping and blocked ones as
 // they will wake; other lists the newest first. Lists of one of these states read what they show and no history; other filters look at one
-// task after the other.
-// [Flow.Attach] gives a typed handle of a listed task.
+// task after the other. [Flow.Attach] gives a typed handle of a listed task.
 func (c *Client) Tasks(ctx context.Context, f TaskFilter) iter.Seq2[TaskSummary, error] {
 	queue := queueOr(f.Queue)
 	arg := db.ListTasksParams{

@@ -73,3 +73,31 @@ func (p *pass) served(outcomes []replay.Record) {
 		p.replay.Resolve(op, r.Outcome, r.State, r.Time)
 	}
 }
+
+func (p *pass) wait(op *replay.Op) {
+	if p.waiting == nil {
+		p.waiting = make(map[string]*replay.Op)
+	}
+	p.waiting[op.Name] = op
+}
+
+// openWaits returns the waits that the run sleeps on, in the order of asking.
+func (p *pass) openWaits() []store.Wait {
+	waits := make([]store.Wait, 0, len(p.waiting))
+	if len(p.waiting) == 0 {
+		return waits
+	}
+	for _, op := range p.replay.Open() {
+		call, ok := op.Arg.(*waitCall)
+		if !ok {
+			continue
+		}
+		w := store.Wait{Name: op.Name, Kind: op.Kind, Event: call.name}
+		if call.timeout > 0 {
+			// From the branch's time and not from now: a replay comes to the same deadline.
+			w.Timeout = op.Asked.Add(call.timeout)
+		}
+		waits = append(waits, w)
+	}
+	return waits
+}
