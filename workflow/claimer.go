@@ -283,7 +283,6 @@ func (c *claimer) start(r store.Claimed, parked *pass, records []replay.Record) 
 		} else {
 			p.resume(r, records)
 		}
-		p.placed = true
 		defer p.leavePlace()
 		c.session.held.Store(TaskID(r.Task), p)
 		defer func() {

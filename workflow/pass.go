@@ -51,7 +51,7 @@ type pass struct {
 	blocked       string    // why this worker cannot go on with the task; empty: it can
 	lookAt        time.Time // when the pass looks at its waits again; see watch
 	news          bool      // one of them has an outcome
-	placed        bool      // it has one of the places for passes
+	aside         bool      // it has no place among those that run: see waitAside
 	failing, over bool
 	endedAs       PassEnd
 	suspended     bool // the run sleeps, and the pass may go on when it comes back

@@ -197,7 +197,7 @@ func (p *pass) end(u *store.Unit, end PassEnd) {
 	}
 	p.commit(u)
 	if end == PassCompleted || end == PassFailed || end == PassCancelled {
-		p.leavePlace()
+		p.waitAside()
 	}
 	if !p.committed() {
 		return
@@ -209,14 +209,30 @@ func (p *pass) end(u *store.Unit, end PassEnd) {
 	p.ended(end)
 }
 
-// leavePlace lets another pass run. This one runs no more code of the user's: all that is left is to wait until the task's end is in
-// the database. How many may be waiting so is bounded by what the committer takes. A pass after which another one of the same task
-// follows keeps its place until then, so that the hooks have told of its steps before that one starts any.
-func (p *pass) leavePlace() {
-	if p.placed {
-		p.placed = false
-		p.queue.release(1)
+// waitAside lets another pass run. This one runs no more code of the user's: all that is left is to wait until the task's end is in
+// the database. At most as many passes wait aside as there are places; where they are that many, because nothing can be written, the
+// others keep their places, and no more runs are claimed. A pass after which another one of the same task follows keeps its place in
+// any case, so that the hooks have told of its steps before that one starts any.
+func (p *pass) waitAside() {
+	if p.aside {
+		return
 	}
+	select {
+	case p.session.aside <- struct{}{}:
+		p.aside = true
+		p.queue.release(1)
+	default:
+	}
+}
+
+// leavePlace gives back the place that the pass has, or that aside.
+func (p *pass) leavePlace() {
+	if p.aside {
+		p.aside = false
+		<-p.session.aside
+		return
+	}
+	p.queue.release(1)
 }
 
 // unstorable fails the task whose data the database refuses: only this task, and with the reason.

@@ -26,6 +26,7 @@ type session struct {
 	workers store.Workers
 
 	passSlots chan struct{}
+	aside     chan struct{} // passes that only wait for their end to be written
 	stepSlots chan struct{}
 	txSlots   chan struct{} // of steps with a transaction of their own
 	passes    sync.WaitGroup

@@ -31,8 +31,8 @@ type WorkerOptions struct {
 	// use.
 	Tenant string
 
-	// Passes is how many workflow passes run at once; a task that sleeps or waits takes no place, nor does one whose end is on its way to the
-	// database. The default is 128.
+	// Passes is how many workflow passes run at once; a task that sleeps or waits takes no place, and nor do up to as many again
+	// that have returned, while what they came to is being written. The default is 128.
 	Passes int
 
 	// Steps is how many step functions run at once. The default is 256.
@@ -205,6 +205,7 @@ func (w *Worker) session(ctx context.Context, workers store.Workers) (lost bool,
 		registry: w.registry, hooks: o.Hooks, middleware: o.Middleware, ended: w.client.listener.ended, log: o.Logger.With("worker", id), clock: new(engineClock), code: o.Code,
 		id: id, lease: o.Lease, workers: workers,
 		passSlots: make(chan struct{}, o.Passes),
+		aside:     make(chan struct{}, o.Passes),
 		stepSlots: make(chan struct{}, o.Steps),
 		txSlots:   make(chan struct{}, w.client.store.Transactions()),
 		parked:    newParked(o.Parked, o.ParkedBytes),

@@ -197,7 +197,8 @@ begin
       set state = 'r', token = t.token + 1, worker_id = p_worker, started_at = v_now, first_started_at = coalesce(t.first_started_at, v_now),
           claimed_by = null, claim_expires_at = null, wake_event = null, event_payload = null
       where t.ctid = any (v_taken.tasks)
-      returning t.*
+      returning t.task_id, t.name_no, t.token, t.attempt, t.generation, t.max_attempts, t.lost_leases, t.has_records, t.enqueue_at,
+        t.first_started_at, t.params, t.headers, t.retry_strategy, t.cancel_requested_at, t.tenant, t.priority, t.available_at
     )
     select v_claim_no, h.task_id, h.name_no, h.token, h.attempt, h.generation, h.max_attempts, h.lost_leases::integer, h.has_records or h.token > 1,
            h.enqueue_at, h.first_started_at, v_now, h.params, h.headers, h.retry_strategy,

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,5 +31,43 @@ func TestParkedPassHoldsNoStepSlot(t *testing.T) {
 	receive(r, "the hung step has returned", returned)
 	if got := result(r, spawn(r, second, 0)); got != "done" {
 		t.Errorf("result %q", got)
+	}
+}
+
+// TestEndsThatWaitAreBounded: passes that have returned make room for others while what they came to is being written, and where
+// nothing is written, for as many as there are places and no more.
+func TestEndsThatWaitAreBounded(t *testing.T) {
+	r := newRig(t)
+	const places, tasks = 3, 40
+	flow := workflow.NewFlow[int, int]("returns")
+	spawned, err := flow.SpawnMany(r.ctx, r.client, make([]int, tasks))
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := make(chan struct{})
+	var held, most atomic.Int64
+	full := make(chan struct{})
+	r.work(workflow.WorkerOptions{Passes: places, Hooks: workflow.Hooks{
+		Claimed: func(c workflow.ClaimInfo) {
+			if now := held.Add(int64(c.Got)); now > most.Load() { // claims follow each other
+				most.Store(now)
+				if now == 2*places {
+					close(full)
+				}
+			}
+		},
+		Flushed:   func(workflow.FlushInfo) { <-written },
+		PassEnded: func(workflow.PassInfo) { held.Add(-1) },
+	}}, flow.Bind(func(_ workflow.Context, n int) (int, error) { return n, nil }))
+	receive(r, "passes have returned and others run in their places", full)
+	for range 20 { // time for a claim too many
+		r.exec(`select`)
+	}
+	close(written)
+	for _, task := range spawned {
+		result(r, task)
+	}
+	if most.Load() != 2*places {
+		t.Errorf("%d runs were held at once, want %d", most.Load(), 2*places)
 	}
 }
