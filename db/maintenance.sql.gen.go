@@ -51,6 +51,49 @@ func (q *Queries) CleanupEvents(ctx context.Context, db DBTX, arg CleanupEventsP
 	return column_1, err
 }
 
+const cleanupOldEvents = `-- name: CleanupOldEvents :one
+select absurd.cleanup_old_events(p_queue => $1, p_ttl_seconds => $2, p_limit => $3)::integer
+`
+
+type CleanupOldEventsParams struct {
+	Queue      string
+	TtlSeconds int32
+	MaxEvents  int32
+}
+
+// CleanupOldEvents deletes at most MaxEvents events older than TTLSeconds that no open task may need, oldest first, and returns their number.
+func (q *Queries) CleanupOldEvents(ctx context.Context, db DBTX, arg CleanupOldEventsParams) (int32, error) {
+	row := db.QueryRow(ctx, cleanupOldEvents, arg.Queue, arg.TtlSeconds, arg.MaxEvents)
+	var column_1 int32
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const cleanupQueues = `-- name: CleanupQueues :many
+select queue_name, tasks_deleted, events_deleted from absurd.cleanup_queues(p_queue => $1::text)
+`
+
+// CleanupQueues cleans one queue up by its policy, or all (nil), and keeps events that open tasks may need.
+func (q *Queries) CleanupQueues(ctx context.Context, db DBTX, queue *string) ([]QueueCleanup, error) {
+	rows, err := db.Query(ctx, cleanupQueues, queue)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []QueueCleanup{}
+	for rows.Next() {
+		var i QueueCleanup
+		if err := rows.Scan(&i.QueueName, &i.TasksDeleted, &i.EventsDeleted); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const cleanupTasks = `-- name: CleanupTasks :one
 select absurd.cleanup_tasks(p_queue_name => $1, p_ttl_seconds => $2, p_limit => $3)::integer
 `

@@ -30,6 +30,10 @@ type Querier interface {
 	CleanupAllQueues(ctx context.Context, db DBTX, queue *string) ([]QueueCleanup, error)
 	// CleanupEvents deletes at most MaxEvents events older than TTLSeconds, oldest first, and returns their number.
 	CleanupEvents(ctx context.Context, db DBTX, arg CleanupEventsParams) (int32, error)
+	// CleanupOldEvents deletes at most MaxEvents events older than TTLSeconds that no open task may need, oldest first, and returns their number.
+	CleanupOldEvents(ctx context.Context, db DBTX, arg CleanupOldEventsParams) (int32, error)
+	// CleanupQueues cleans one queue up by its policy, or all (nil), and keeps events that open tasks may need.
+	CleanupQueues(ctx context.Context, db DBTX, queue *string) ([]QueueCleanup, error)
 	// CleanupTasks deletes at most MaxTasks tasks that ended more than TTLSeconds ago, oldest first, and returns their number.
 	CleanupTasks(ctx context.Context, db DBTX, arg CleanupTasksParams) (int32, error)
 	// CleanupWorkflowRuns deletes at most MaxRuns workflow runs that were made by hand, ended more than TTLSeconds ago and have no tasks left,

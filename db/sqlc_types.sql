@@ -130,6 +130,8 @@ create or replace function absurd.get_queue_policy(p_queue_name text) returns se
 
 create table queue_cleanup (queue_name text not null, tasks_deleted integer not null, events_deleted integer not null);
 create or replace function absurd.cleanup_all_queues(p_queue_name text default null) returns setof queue_cleanup language sql as '';
+create or replace function absurd.cleanup_old_events(p_queue text, p_ttl_seconds integer, p_limit integer default 1000) returns integer language sql as '';
+create or replace function absurd.cleanup_queues(p_queue text default null) returns setof queue_cleanup language sql as '';
 
 create table repaired_week (queue_name text not null, week timestamptz not null, rows_moved bigint not null);
 create or replace function absurd.repair_partitions(p_queue_name text default null) returns setof repaired_week language sql as '';

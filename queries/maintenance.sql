@@ -19,6 +19,14 @@ select absurd.cleanup_events(p_queue_name => @queue, p_ttl_seconds => @ttl_secon
 -- CleanupAllQueues cleans one queue up by its policy, or all (nil).
 select queue_name, tasks_deleted, events_deleted from absurd.cleanup_all_queues(p_queue_name => sqlc.narg(queue)::text);
 
+-- name: CleanupOldEvents :one
+-- CleanupOldEvents deletes at most MaxEvents events older than TTLSeconds that no open task may need, oldest first, and returns their number.
+select absurd.cleanup_old_events(p_queue => @queue, p_ttl_seconds => @ttl_seconds, p_limit => @max_events)::integer;
+
+-- name: CleanupQueues :many
+-- CleanupQueues cleans one queue up by its policy, or all (nil), and keeps events that open tasks may need.
+select queue_name, tasks_deleted, events_deleted from absurd.cleanup_queues(p_queue => sqlc.narg(queue)::text);
+
 -- name: EnsurePartitions :exec
 -- EnsurePartitions makes the partitions that a partitioned queue needs, or those of all (nil).
 select absurd.ensure_partitions(p_queue_name => sqlc.narg(queue)::text);

@@ -231,7 +231,8 @@ end
 $$;
 
 -- drop_queue removes a queue with everything in it; an unknown name is no error. It drops whatever relations stand under the
--- queue's names, and checks no name: what exists must be removable.
+-- queue's names, and checks no name: what exists must be removable. Open tasks with relatives on other queues are cancelled first: their
+-- parents hear of it, and their children end. For that it waits for whoever has locked such a parent.
 create function absurd.drop_queue(p_queue_name text) returns void
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -246,6 +247,9 @@ begin
     return;
   end if;
   perform absurd.unschedule_jobs(absurd.cron_jobs_of(p_queue_name));
+  if v_queue_no > 0 or to_regclass(absurd.partitioned_table(v_queue_no, 'waits')) is not null then
+    perform absurd.leave_relatives(v_queue_no, p_queue_name, absurd.current_time());
+  end if;
   for v_relation in
     select format('drop %s absurd.%I cascade', case c.relkind when 'v' then 'view' else 'table' end, c.relname) as command
     from unnest(array['t', 'r', 'c', 'e', 'w', 'i']) with ordinality p (prefix, ord)

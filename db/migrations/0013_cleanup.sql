@@ -128,10 +128,7 @@ declare
   v_allowed  text[] := absurd.session_tenants();
   v_before   timestamptz := absurd.check_ttl(p_ttl_seconds);
   v_limit    integer := greatest(coalesce(p_limit, 1000), 0);
-  v_events   text[];
-  v_tenants  text[];
   v_deleted  integer;
-  v_orphans  integer;
 begin
   with old as (
     select e.tenant, e.event_name
@@ -146,27 +143,41 @@ begin
   where e.queue_no = v_queue_no and e.tenant = old.tenant and e.event_name = old.event_name;
   get diagnostics v_deleted = row_count;
 
+  return v_deleted + absurd.drop_placeholders(v_queue_no, v_limit - v_deleted);
+end
+$$;
+
+-- drop_placeholders deletes up to p_limit placeholders of events that nobody waits for any more, and returns their number.
+create function absurd.drop_placeholders(p_queue_no integer, p_limit integer) returns integer
+language plpgsql
+as $$
+declare
+  v_allowed text[] := absurd.session_tenants();
+  v_events  text[];
+  v_tenants text[];
+  v_deleted integer;
+begin
   -- Who waits holds, or has held, a share lock on the placeholder. So these are locked first, and the waits are looked at in a
   -- second statement, which sees every wait that was stored before the lock was given.
   with placeholders as (
     select e.tenant, e.event_name
     from absurd.events e
-    where e.queue_no = v_queue_no and e.emitted_at = 'epoch' and e.emitted_at < v_before and e.payload is null
+    where e.queue_no = p_queue_no and e.emitted_at = 'epoch' and e.payload is null
       and (v_allowed is null or e.tenant = any (v_allowed))
-    limit case when v_deleted < v_limit then v_limit + 1000 else 0 end
+    limit case when p_limit > 0 then p_limit + 1000 else 0 end
     for update skip locked
   )
   select array_agg(p.tenant), array_agg(p.event_name) into v_tenants, v_events from placeholders p;
   with orphans as (
     select o.tenant, o.event_name
     from unnest(v_tenants, v_events) o (tenant, event_name)
-    where not exists (select from absurd.waits w where w.queue_no = v_queue_no and w.tenant = o.tenant and w.event_name = o.event_name offset 0)
-    limit v_limit - v_deleted
+    where not exists (select from absurd.waits w where w.queue_no = p_queue_no and w.tenant = o.tenant and w.event_name = o.event_name offset 0)
+    limit p_limit
   )
   delete from absurd.events e using orphans o
-  where e.queue_no = v_queue_no and e.tenant = o.tenant and e.event_name = o.event_name;
-  get diagnostics v_orphans = row_count;
-  return v_deleted + v_orphans;
+  where e.queue_no = p_queue_no and e.tenant = o.tenant and e.event_name = o.event_name;
+  get diagnostics v_deleted = row_count;
+  return v_deleted;
 end
 $$;
 
@@ -190,6 +201,88 @@ begin
     return query select v_queue.queue_name,
       absurd.cleanup_tasks(v_queue.queue_name, v_queue.ttl, v_queue.cleanup_limit),
       absurd.cleanup_events(v_queue.queue_name, v_queue.ttl, v_queue.cleanup_limit);
+    perform absurd.cleanup_workflow_runs(v_queue.queue_name, v_queue.ttl, v_queue.cleanup_limit);
+  end loop;
+end
+$$;
+
+-- cleanup_old_events deletes up to p_limit events, oldest first, and returns their number: those that were emitted more than p_ttl_seconds
+-- ago, and that no open task may need. An event is kept for a task of its tenant that was spawned before the event's time was over, however
+-- long the task takes; who comes later cannot count on it. cleanup_events, of the Absurd surface, goes by age alone. Placeholders go as
+-- there. AB004 for an unknown queue.
+create function absurd.cleanup_old_events(p_queue text, p_ttl_seconds integer, p_limit integer default 1000) returns integer
+language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+as $$
+declare
+  v_queue_no integer := absurd.queue_number(p_queue);
+  v_allowed  text[] := absurd.session_tenants();
+  v_before   timestamptz := absurd.check_ttl(p_ttl_seconds);
+  v_ttl      interval := make_interval(secs => p_ttl_seconds);
+  v_limit    integer := greatest(coalesce(p_limit, 1000), 0);
+  v_tenants  text[];
+  v_oldest   timestamptz[];  -- when the oldest open task of the tenant was spawned
+  v_deleted  integer;
+begin
+  select array_agg(o.tenant), array_agg(o.oldest) into v_tenants, v_oldest
+  from (
+    select t.tenant, min(t.enqueue_at) as oldest
+    from (
+      select r.task_id from absurd.ready r where r.queue_no = v_queue_no
+      union
+      select m.task_id from absurd.timers m where m.queue_no = v_queue_no and m.kind = 'w'
+      union
+      select m.task_id from absurd.timers m where m.queue_no = v_queue_no and m.kind = 'l'
+      union
+      select w.task_id from absurd.waits w where w.queue_no = v_queue_no
+      union
+      select i.task_id from absurd.claims c cross join unnest(c.task_ids) i(task_id) where c.queue_no = v_queue_no
+    ) o
+    cross join lateral (
+      select t.tenant, t.enqueue_at from absurd.tasks t
+      where t.queue_no = v_queue_no and t.task_id = o.task_id and t.state not in ('c', 'f', 'x')
+      offset 0
+    ) t
+    group by t.tenant
+  ) o;
+
+  delete from absurd.events e
+  where e.ctid = any (array(
+    select e.ctid
+    from absurd.events e
+    where e.queue_no = v_queue_no and e.emitted_at > 'epoch' and e.emitted_at < v_before
+      and (v_allowed is null or e.tenant = any (v_allowed))
+      and (e.emitted_at + v_ttl < v_oldest[array_position(v_tenants, e.tenant)]) is not false
+    order by e.emitted_at, e.event_name
+    limit v_limit
+    for update skip locked));
+  get diagnostics v_deleted = row_count;
+  return v_deleted + absurd.drop_placeholders(v_queue_no, v_limit - v_deleted);
+end
+$$;
+
+-- cleanup_queues does what cleanup_all_queues does, but keeps events that open tasks may need (see cleanup_old_events). AB004 for an unknown
+-- queue.
+create function absurd.cleanup_queues(p_queue text default null)
+returns table (queue_name text, tasks_deleted integer, events_deleted integer)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_queue record;
+begin
+  if p_queue is not null then
+    perform absurd.queue_number(p_queue);
+  end if;
+  for v_queue in
+    select q.queue_name, least(floor(extract(epoch from q.cleanup_ttl)), 2147483647)::integer as ttl, q.cleanup_limit
+    from absurd.queues q
+    where p_queue is null or q.queue_name = p_queue
+    order by q.queue_name
+  loop
+    return query select v_queue.queue_name,
+      absurd.cleanup_tasks(v_queue.queue_name, v_queue.ttl, v_queue.cleanup_limit),
+      absurd.cleanup_old_events(v_queue.queue_name, v_queue.ttl, v_queue.cleanup_limit);
     perform absurd.cleanup_workflow_runs(v_queue.queue_name, v_queue.ttl, v_queue.cleanup_limit);
   end loop;
 end

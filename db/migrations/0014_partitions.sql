@@ -262,6 +262,7 @@ as $$
 declare
   v_table text;
 begin
+  perform absurd.join_workflow_runs(p_number);
   execute format('drop schema if exists %s cascade', absurd.storage_schema(p_number));
   for v_table in
     select c.relname from absurd.partitioned_tables() t
@@ -339,9 +340,39 @@ begin
 end
 $$;
 
+-- forget_partition removes what the shared tables hold of the tasks of a detached partition, which is about to be dropped, and tells parents
+-- that wait for one of them.
+create function absurd.forget_partition(p_queue_no integer, p_partition text) returns void
+language plpgsql
+as $$
+declare
+  v_first  uuid;
+  v_last   uuid;
+  v_table  text;
+  v_parent record;
+begin
+  execute format('select min(task_id::text)::uuid, max(task_id::text)::uuid from %s', p_partition) into v_first, v_last;
+  if v_first is null then
+    return;
+  end if;
+  for v_parent in
+    execute format($s$
+      select parent_queue_no, array_agg(parent_id) as parents, array_agg(task_id) as children, array_agg(child_name) as names
+      from %s where parent_id is not null and state not in ('c', 'f', 'x') group by parent_queue_no order by parent_queue_no$s$, p_partition)
+  loop
+    perform absurd.tell_gone(v_parent.parent_queue_no, v_parent.parents, v_parent.children, v_parent.names, absurd.current_time());
+  end loop;
+  foreach v_table in array '{messages,message_keys,unique_keys,idempotency_keys,ended,ready,timers,notices}'::text[] loop
+    execute format('delete from %s d using %s p where d.queue_no = $1 and d.task_id between $2 and $3 and d.task_id = p.task_id',
+      'absurd.' || v_table, p_partition) using p_queue_no, v_first, v_last;
+  end loop;
+end
+$$;
+
 -- drop_detached_partition drops a partition, named without its schema, once it has been detached: true. A partition that is still
 -- attached, or gone, is left: false. With the name of its drop job, the jobs that detach and drop it are unscheduled when
--- they are no longer needed. It drops no table that is not named like a queue's partition.
+-- they are no longer needed. It drops no table that is not named like a queue's partition. With a partition of tasks goes what other
+-- tables hold of these tasks.
 create function absurd.drop_detached_partition(p_partition_table text, p_unschedule_job_name text default null) returns boolean
 language plpgsql
 as $$
@@ -362,6 +393,9 @@ begin
   end if;
   perform absurd.unschedule_job(replace(p_unschedule_job_name, 'absurd_drop_run_', 'absurd_detach_run_'));
   if v_partition.oid is not null then
+    perform absurd.forget_partition(q.queue_no, v_partition.oid::regclass::text)
+    from absurd.queues q
+    where q.storage_mode = 'partitioned' and p_partition_table ~ '^t_' and regexp_replace(p_partition_table, '^t_(.*)_([0-9]{3}|d)$', '\1') = q.queue_name;
     execute format('drop table absurd.%I', p_partition_table);
   end if;
   perform absurd.unschedule_job(p_unschedule_job_name);

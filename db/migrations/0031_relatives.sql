@@ -341,3 +341,75 @@ begin
   return v_unknown;
 end
 $$;
+
+-- leave_relatives cancels the open tasks of a queue that is dropped and have relatives on other queues, and tells these. It also passes on
+-- what could not be told yet. It waits for the rows of these parents and of the tasks.
+create function absurd.leave_relatives(p_queue_no integer, p_queue_name text, p_now timestamptz) returns void
+language plpgsql
+as $$
+declare
+  v_tasks  uuid[];
+  v_untold uuid[];
+  v_group  record;
+  v_task   absurd.tasks;
+begin
+  select array_agg(t.task_id order by t.task_id) into v_tasks
+  from absurd.tasks t
+  where t.queue_no = p_queue_no and t.state not in ('c', 'f', 'x') and (t.parent_queue_no <> p_queue_no or t.children is not null);
+  select array_agg(distinct m.task_id) into v_untold
+  from absurd.timers m
+  where m.queue_no = p_queue_no and m.kind = 'e' and m.task_id <> all (coalesce(v_tasks, '{}'));
+  for v_group in
+    select t.parent_queue_no, array_agg(t.parent_id) as parents
+    from unnest(v_tasks || v_untold) u(task_id)
+    join absurd.tasks t on t.queue_no = p_queue_no and t.task_id = u.task_id
+    where t.parent_queue_no <> p_queue_no
+    group by t.parent_queue_no
+    order by t.parent_queue_no
+  loop
+    perform absurd.lock_tasks(v_group.parent_queue_no, v_group.parents);
+  end loop;
+  perform absurd.lock_tasks(p_queue_no, v_tasks);
+  for v_task in
+    select t.* from unnest(v_tasks) with ordinality u(task_id, ord)
+    join absurd.tasks t on t.queue_no = p_queue_no and t.task_id = u.task_id
+    order by u.ord
+  loop
+    -- The one before may have ended it, as its child.
+    select t.* into v_task from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = v_task.task_id;
+    if v_task.state not in ('c', 'f', 'x') then
+      perform absurd.end_task(v_task, 'x', null, jsonb_build_object('name', '$QueueDropped', 'message', format('queue "%s" was dropped', p_queue_name)), p_now);
+    end if;
+  end loop;
+  if v_untold is not null then
+    perform absurd.settle_relatives(p_queue_no, v_untold, p_now);
+  end if;
+end
+$$;
+
+-- lock_tasks locks tasks in the order of their ids, waiting where it must.
+create function absurd.lock_tasks(p_queue_no integer, p_tasks uuid[]) returns void
+language plpgsql
+as $$
+begin
+  perform from (
+    select l.task_id
+    from (select distinct u.task_id from unnest(p_tasks) u(task_id) order by 1) u
+    cross join lateral (
+      select t.task_id from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = u.task_id for no key update
+    ) l
+  ) l;
+end
+$$;
+
+-- tell_gone tells open tasks of a queue that their children (parallel arrays) do not exist any more. It waits for the rows of the parents.
+create function absurd.tell_gone(p_queue_no integer, p_parents uuid[], p_children uuid[], p_names text[], p_now timestamptz) returns void
+language plpgsql
+as $$
+begin
+  perform absurd.lock_tasks(p_queue_no, p_parents);
+  perform absurd.tell_parents(p_queue_no, p_parents, p_children, p_names, array_fill('f'::"char", array[cardinality(p_parents)]),
+    array(select jsonb_build_object('task', u.child, 'state', 'unknown', 'message', 'the task is gone') from unnest(p_children) with ordinality u(child, ord) order by u.ord),
+    p_now);
+end
+$$;

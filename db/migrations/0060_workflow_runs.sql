@@ -26,8 +26,9 @@ create index runs_by_hand_by_end on absurd.runs_by_hand (queue_no, completed_at)
 
 create index tasks_by_root on absurd.tasks (root_queue_no, root_id) where root_id is not null;
 
--- All workflow runs. root_task is null for one that was made by hand, by_hand is true then; error is also the reason why a task is blocked.
-create view absurd.workflow_runs with (security_barrier) as
+-- The workflow runs of this storage: of all queues that are not partitioned, or of one that is (see join_workflow_runs). root_task is null
+-- for one that was made by hand, by_hand is true then; error is also the reason why a task is blocked.
+create view absurd.stored_workflow_runs with (security_barrier) as
 select t.queue_no, q.queue_name as queue, t.task_id as run_id, n.task_name as workflow_name, t.version, t.shape_hash,
        absurd.state_word(t.state) as status, t.task_id as root_task, t.params as input, t.result, t.failure as error, t.created_by, t.tags,
        t.enqueue_at as created_at, t.first_started_at as started_at, t.ended_at as completed_at,
@@ -156,7 +157,7 @@ begin
   return query
     select r.run_id, r.queue, r.workflow_name, r.version, r.shape_hash, r.status, r.root_task, r.input, r.result, r.error, r.created_by, r.tags,
            r.created_at, r.started_at, r.completed_at, r.task_count, r.tenant, r.by_hand
-    from absurd.workflow_runs r
+    from absurd.stored_workflow_runs r
     where r.queue_no = v_queue_no and r.run_id = p_run_id;
 end
 $$;

@@ -42,7 +42,7 @@ set search_path = pg_catalog
 as $$
   with recursive views (id, name) as (
     select c.oid, c.relname::text from pg_class c
-    where c.relnamespace = 'absurd'::regnamespace and c.relkind = 'v' and c.relname !~ '^[trcewi]_'
+    where c.relnamespace = 'absurd'::regnamespace and c.relkind = 'v' and c.relname !~ '^[trcewi]_' and c.relname <> 'workflow_runs'
   ), uses as (
     select distinct v.id, v.name, d.refobjid as used
     from views v
@@ -191,8 +191,36 @@ begin
     execute v_function.definition;
   end loop;
   execute format('revoke execute on all functions in schema %s from public', v_schema);
+  perform absurd.join_workflow_runs();
 end
 $$;
+
+-- join_workflow_runs makes the view workflow_runs: all workflow runs of all storage, but for that of a queue that is about to be dropped. It
+-- is made of as many parts as there are partitioned queues, so that a look-up by queue and id finds an index in each.
+create function absurd.join_workflow_runs(p_without integer default null) returns void
+language plpgsql
+as $$
+declare
+  v_parts text;
+begin
+  select string_agg(format('select * from %s.stored_workflow_runs', s.schema) || case when s.queue_no < 0 then format(' where queue_no = %s', s.queue_no) else ' where queue_no > 0' end,
+                    ' union all ' order by s.queue_no desc)
+  into v_parts
+  from (
+    select 0 as queue_no, 'absurd' as schema
+    union all
+    select q.queue_no, absurd.storage_schema(q.queue_no) from absurd.queues q
+    where q.storage_mode = 'partitioned' and q.queue_no is distinct from p_without
+  ) s
+  where to_regclass(s.schema || '.stored_workflow_runs') is not null;
+  execute 'create or replace view absurd.workflow_runs with (security_barrier) as ' || v_parts;
+  if to_regprocedure('absurd.grant_reading(text)') is not null then -- which comes with a later migration
+    perform absurd.grant_reading('absurd.workflow_runs');
+  end if;
+end
+$$;
+
+select absurd.join_workflow_runs();
 
 -- names_of is the regular expression for these names in schema absurd.
 create function absurd.names_of(p_names text[]) returns text

@@ -36,7 +36,7 @@ as $$
     ('create_workflow_run', 'cwo'), ('update_workflow_run_status', 'cwo'), ('get_workflow_run', 'cwov'), ('list_workflow_runs', 'ov'),
     ('cleanup_workflow_runs', 'o'),
     -- upkeep
-    ('cleanup_tasks', 'o'), ('cleanup_events', 'o'), ('cleanup_all_queues', 'o'), ('ensure_partitions', 'o'), ('repair_partitions', 'o'),
+    ('cleanup_tasks', 'o'), ('cleanup_events', 'o'), ('cleanup_all_queues', 'o'), ('cleanup_old_events', 'o'), ('cleanup_queues', 'o'), ('ensure_partitions', 'o'), ('repair_partitions', 'o'),
     ('list_detach_candidates', 'o'), ('drop_detached_partition', 'o'), ('schedule_detach_jobs', 'o'), ('enable_cron', 'o'), ('disable_cron', 'o'),
     -- the owner's
     ('allow_tenant', ''), ('disallow_tenant', ''), ('list_tenant_roles', ''), ('create_roles', ''), ('list_roles', ''), ('apply_rights', '')

@@ -21,6 +21,7 @@ var tenantless = map[string]string{
 	"next_due":           "tells a time, of timers that every claim of the queue moves",
 	"create_queue":       "with a name alone calls the one with a storage mode, which asks",
 	"cleanup_all_queues": "calls cleanup_tasks and cleanup_events, which ask",
+	"cleanup_queues":     "calls cleanup_tasks and cleanup_old_events, which ask",
 }
 
 // door is a function as its users meet it.
@@ -111,7 +112,7 @@ func TestEveryRelationIsGuarded(t *testing.T) {
 		       exists (select from pg_attribute a where a.attrelid = c.oid and a.attname in ('tenant', 'task_id'))
 		         and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'queue_no'),
 		       coalesce(c.reloptions, '{}') @> '{security_barrier=true}' and pg_get_viewdef(c.oid) ~ 'my_tenants\(\)|my_task\(' ,
-		       c.relkind = 'v' and pg_get_viewdef(c.oid) ~ 'FROM absurd\.reader_\w+\s+WHERE'
+		       c.relkind = 'v' and pg_get_viewdef(c.oid) ~ 'FROM absurd\.(reader|stored)_\w+\s+WHERE'
 		from pg_class c
 		where c.relnamespace = 'absurd'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition`)
 	if err != nil {
