@@ -64,6 +64,7 @@ create table absurd.worker_queues (
   worker_id bigint not null,
   idle      boolean not null default false,
   name_nos  integer[] not null default '{}', -- the task names that it knows
+  code      text,                            -- what names its code, if it has said so
   primary key (queue_no, worker_id)
 ) with (fillfactor = 50);
 

@@ -70,11 +70,11 @@ declare
 begin
   perform absurd.check_worker(p_worker, absurd.current_time());
   perform absurd.add_task_names(v_queue_no, p_names);
-  insert into absurd.worker_queues as k (queue_no, worker_id, name_nos)
-  select v_queue_no, p_worker, coalesce(array_agg(n.name_no), '{}')
+  insert into absurd.worker_queues as k (queue_no, worker_id, name_nos, code)
+  select v_queue_no, p_worker, coalesce(array_agg(n.name_no), '{}'), p_code
   from absurd.task_names n
   where n.queue_no = v_queue_no and n.task_name = any (p_names)
-  on conflict (queue_no, worker_id) do update set name_nos = excluded.name_nos;
+  on conflict (queue_no, worker_id) do update set name_nos = excluded.name_nos, code = excluded.code;
   if p_code is not null then
     perform absurd.wake_blocked(v_queue_no, p_code, absurd.current_time());
   end if;

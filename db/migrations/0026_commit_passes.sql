@@ -261,6 +261,9 @@ begin
                    else coalesce(u.due, p_now) end order by u.unit)
   into v_picked, v_due
   from unnest(p_held, p_actions, p_due) with ordinality u(held, action, due, unit);
+  if 'block' = any (p_actions) then
+    v_due := absurd.hurry_blocked(p_queue_no, p_tasks, p_actions, p_payloads, v_due, p_now);
+  end if;
 
   if array_position(v_picked, true) is not null and (cardinality(p_wait_units) > 0 or array_position(p_waiting, true) is not null) then
     v_due := absurd.store_waits(p_queue_no, v_picked, p_tasks, p_waiting, v_due, p_wait_units, p_wait_names, p_wait_kinds, p_wait_events, p_wait_timeouts, p_now);

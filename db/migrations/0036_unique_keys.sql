@@ -42,20 +42,21 @@ $$;
 
 -- reserve_unique_keys claims the unique keys of new tasks. It answers p_owners, the task that each row stands for, with the open
 -- owner of its key for a row that has one: the given id where no task with the key is open. AB009 for an open owner and the option
--- unique: refuse. It locks the keys, so that of several spawns with one key each waits for the one before; and, where messages go to
--- an owner, its task, so that it stays open until they are stored.
+-- unique: refuse. It locks the keys, so that of several spawns with one key each waits for the one before; and then, in the order of their
+-- ids, the tasks that messages go to, so that they stay open until these are stored.
 create function absurd.reserve_unique_keys(p_queue_no integer, p_names text[], p_options jsonb[], p_ids uuid[], p_owners uuid[]) returns uuid[]
 language plpgsql
 as $$
 declare
-  v_owners uuid[] := p_owners;
-  v_row    record;
-  v_owner  uuid;
-  v_state  "char";
+  v_owners    uuid[] := p_owners;
+  v_receivers uuid[];
+  v_row       record;
+  v_owner     uuid;
+  v_state     "char";
 begin
   for v_row in
     select u.ord, u.task_name, coalesce(u.options ->> 'tenant', '') as tenant, u.options ->> 'unique_key' as unique_key,
-           u.options ->> 'unique' = 'refuse' as refuses, u.options -> 'messages' is not null as sends, u.task_id,
+           u.options ->> 'unique' = 'refuse' as refuses, u.task_id,
            u.options ->> 'idempotency_key' is not null as both
     from unnest(p_names, p_options, p_ids) with ordinality u(task_name, options, task_id, ord)
     where u.options ->> 'unique_key' is not null
@@ -77,11 +78,7 @@ begin
 
       if v_owner <> all (p_ids) then
         v_state := null;
-        if v_row.sends then
-          select t.state into v_state from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = v_owner for no key update;
-        else
-          select t.state into v_state from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = v_owner;
-        end if;
+        select t.state into v_state from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = v_owner;
         if v_state is null or v_state in ('c', 'f', 'x') then
           update absurd.unique_keys k
           set task_id = v_row.task_id
@@ -96,6 +93,43 @@ begin
       v_owners[v_row.ord] := v_owner;
       exit;
     end loop;
+  end loop;
+
+  select array_agg(v_owners[u.ord]) into v_receivers
+  from unnest(p_options) with ordinality u(options, ord)
+  where jsonb_array_length(nullif(u.options -> 'messages', 'null')) > 0 and v_owners[u.ord] <> all (p_ids);
+  if v_receivers is not null then
+    perform absurd.lock_tasks(p_queue_no, v_receivers);
+    v_owners := absurd.replace_ended_owners(p_queue_no, p_names, p_options, p_ids, v_owners, v_receivers);
+  end if;
+  return v_owners;
+end
+$$;
+
+-- replace_ended_owners gives the unique keys of those owners that have ended before they were locked to the first new task with the key,
+-- which is the owner for all rows with it. The keys are locked by the caller.
+create function absurd.replace_ended_owners(p_queue_no integer, p_names text[], p_options jsonb[], p_ids uuid[], p_owners uuid[],
+  p_receivers uuid[]) returns uuid[]
+language plpgsql
+as $$
+declare
+  v_owners uuid[] := p_owners;
+  v_row    record;
+  v_owner  uuid;
+begin
+  for v_row in
+    select u.ord, u.task_id, u.task_name, coalesce(u.options ->> 'tenant', '') as tenant, u.options ->> 'unique_key' as unique_key
+    from unnest(p_names, p_options, p_ids, p_owners) with ordinality u(task_name, options, task_id, owner, ord)
+    where u.options ->> 'unique_key' is not null and u.owner = any (p_receivers)
+      and not exists (select from absurd.tasks t
+                      where t.queue_no = p_queue_no and t.task_id = u.owner and t.state not in ('c', 'f', 'x') offset 0)
+    order by u.ord
+  loop
+    update absurd.unique_keys k
+    set task_id = case when k.task_id = p_owners[v_row.ord] then v_row.task_id else k.task_id end
+    where k.queue_no = p_queue_no and k.tenant = v_row.tenant and k.task_name = v_row.task_name and k.unique_key = v_row.unique_key
+    returning k.task_id into v_owner;
+    v_owners[v_row.ord] := v_owner;
   end loop;
   return v_owners;
 end

@@ -102,3 +102,23 @@ begin
     limit p_limit;
 end
 $$;
+
+-- hurry_blocked answers when parked tasks are due (parallel arrays): those that are blocked within five seconds while a worker with other
+-- code lives that knows their name. In a deploy it may have joined, and the task been woken for it, and the old code has got it first.
+create function absurd.hurry_blocked(p_queue_no integer, p_tasks uuid[], p_actions text[], p_payloads jsonb[], p_due timestamptz[],
+  p_now timestamptz) returns timestamptz[]
+language plpgsql
+as $$
+begin
+  return array(
+    select case when u.action = 'block' and exists (
+        select from absurd.worker_queues k
+        join absurd.workers w on w.worker_id = k.worker_id and w.lease_expires_at > p_now
+        where k.queue_no = p_queue_no and k.code <> u.payload ->> 'code'
+          and (select t.name_no from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = u.task_id) = any (k.name_nos)
+        offset 0)
+      then least(u.due, p_now + interval '5 seconds') else u.due end
+    from unnest(p_tasks, p_actions, p_payloads, p_due) with ordinality u(task_id, action, payload, due, unit)
+    order by u.unit);
+end
+$$;

@@ -35,6 +35,17 @@ func (s *Store) wakeBlocked(q *queue, code string, now time.Time) {
 	}
 }
 
+// otherCode reports whether a worker with other code than the given one is alive and knows the task's name.
+func (s *Store) otherCode(t *task, code string, now time.Time) bool {
+	queue := t.queue.name
+	for _, w := range s.workers {
+		if other := w.codes[queue]; code != "" && other != "" && other != code && w.lease.After(now) && slices.Contains(w.names[queue], t.name) {
+			return true
+		}
+	}
+	return false
+}
+
 // knows reports whether a worker that is alive knows a task name of the queue.
 func (s *Store) knows(queue, name string, now time.Time) bool {
 	for _, w := range s.workers {

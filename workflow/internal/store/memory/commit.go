@@ -156,6 +156,9 @@ func (e *engine) leave(t *task, u *store.Unit, now time.Time) {
 		t.waits = nil
 	case store.Block:
 		t.failure = u.Payload
+		if _, code := t.reason(); !until.IsZero() && e.otherCode(t, code, now) {
+			until = earlier(until, now.Add(5*time.Second)) // in a deploy, the old code may have got it first
+		}
 	}
 	switch {
 	case t.kin == childless:

@@ -17,6 +17,7 @@ type worker struct {
 	lease  time.Time // when it ends
 	idle   map[string]bool
 	names  map[string][]string // the task names that it knows, by queue
+	codes  map[string]string   // what names its code, by queue
 	claims []claim
 
 	noticed map[store.ID]time.Time // tasks to look at
@@ -66,7 +67,7 @@ func (v view) Register(_ context.Context, name string, lease time.Duration) (int
 	v.lastID++
 	v.workers[v.lastID] = &worker{
 		id: v.lastID, name: name, lease: now.Add(lease.Truncate(time.Millisecond)),
-		idle: make(map[string]bool), names: make(map[string][]string), noticed: make(map[store.ID]time.Time),
+		idle: make(map[string]bool), names: make(map[string][]string), codes: make(map[string]string), noticed: make(map[store.ID]time.Time),
 	}
 	return v.lastID, nil
 }
@@ -176,6 +177,7 @@ func (v view) Join(_ context.Context, id int64, queue string, names []string, co
 		w.idle[queue] = false
 	}
 	w.names[queue] = slices.Clone(names)
+	w.codes[queue] = code
 	v.wakeBlocked(q, code, now)
 	return &engine{Store: v.Store, q: q, worker: id, names: slices.Clone(names)}, nil
 }

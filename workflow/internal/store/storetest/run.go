@@ -352,4 +352,8 @@ func blockedTasks(s *suite) {
 	again := s.claim(s.engine, 9)
 	equal(s, "tried again", len(again), 1)
 	equal(s, "the blocked one", again[0].Task, blocked.Task)
+	// The same worker stands here for one with the old code, which got it first: it is tried again soon.
+	due = s.Clock.Now().Add(time.Minute)
+	equal(s, "block again", s.commit(s.engine, again[0], store.Unit{Action: store.Block, Payload: why, Due: due}), store.OK)
+	equal(s, "while other code is there", list()[0], "blocked a 1 moved -55s")
 }
