@@ -271,10 +271,13 @@ func (p *pass) forgetChildren() {
 }
 
 // interrupted ends a pass whose steps were told to stop. When the lease is lost nothing may be written any more. When the
-// shutdown deadline is over the run is handed back with what is recorded; steps that have not ended run again elsewhere.
+// shutdown deadline is over the run is handed back with what steps have come to until now; those that have not ended run again elsewhere.
 func (p *pass) interrupted() {
 	if p.session.lost.Err() != nil {
 		p.ended(PassLost)
+		return
+	}
+	if p.takeReturned(); p.over {
 		return
 	}
 	p.end(&store.Unit{Action: store.Release}, PassReleased)

@@ -84,6 +84,9 @@ func (p *pass) take(a attempted) {
 	if !ok || r.attempt != a.attempt {
 		return // the attempt was given up already
 	}
+	if a.err != nil && p.ctx.Err() != nil {
+		return // it may have failed because it was told to stop: it counts as one that has not ended
+	}
 	r.giveUp()
 	delete(p.running, a.op)
 	if a.tx.Answer != "" && a.tx.Answer != store.OK {
