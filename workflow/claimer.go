@@ -283,11 +283,11 @@ func (c *claimer) start(r store.Claimed, parked *pass, records []replay.Record) 
 		} else {
 			p.resume(r, records)
 		}
-		defer p.leavePlace()
 		c.session.held.Store(TaskID(r.Task), p)
 		defer func() {
 			c.session.held.CompareAndDelete(TaskID(r.Task), p)
-			if p.suspended {
+			p.leavePlace()
+			if p.suspended { // from here on it may be another goroutine's
 				c.session.parked.put(p)
 			} else {
 				p.close()

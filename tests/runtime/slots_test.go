@@ -71,3 +71,48 @@ func TestEndsThatWaitAreBounded(t *testing.T) {
 		t.Errorf("%d runs were held at once, want %d", most.Load(), 2*places)
 	}
 }
+
+// TestParkedPassHoldsNoPlace: a pass has given its place back before it can be claimed again, so that no two goroutines share one. Here
+// the first stays in the middle of that, because another pass that leaves the memory for it takes its time to be unwound.
+func TestParkedPassHoldsNoPlace(t *testing.T) {
+	r := newRig(t)
+	hold, unwinds := make(chan struct{}), make(chan string, 2)
+	event := workflow.NewEvent("event", func(key string) string { return key })
+	waits := workflow.NewFlow[string, string]("waits")
+	meet, met := workflow.NewStepOnly("meet"), make(chan struct{})
+	pair := workflow.NewFlow[int, string]("pair")
+	r.work(workflow.WorkerOptions{Passes: 2, Parked: 1},
+		waits.Bind(func(ctx workflow.Context, in string) (out string, err error) {
+			returned := false
+			defer func() {
+				if !returned {
+					unwinds <- in
+					<-hold
+				}
+			}()
+			out, err = event.Await(ctx, in, 0)
+			returned = true
+			return out, err
+		}),
+		meet.Bind(func(ctx context.Context) error {
+			select {
+			case met <- struct{}{}:
+			case <-met:
+			case <-ctx.Done():
+			}
+			return ctx.Err()
+		}),
+		pair.Bind(func(ctx workflow.Context, _ int) (string, error) { return "met", meet.Do(ctx) }))
+	tasks := map[string]workflow.Task[string]{"a": spawn(r, waits, "a"), "b": spawn(r, waits, "b")}
+	delete(tasks, receive(r, "a pass leaves the memory", unwinds))
+	for key, parked := range tasks {
+		if err := event.Emit(r.ctx, r.client, key); err != nil {
+			t.Fatal(err)
+		}
+		result(r, parked)
+	}
+	close(hold)
+	first, second := spawn(r, pair, 1), spawn(r, pair, 2) // they need two places
+	result(r, first)
+	result(r, second)
+}
