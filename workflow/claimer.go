@@ -283,9 +283,9 @@ func (c *claimer) start(r store.Claimed, parked *pass, records []replay.Record) 
 		} else {
 			p.resume(r, records)
 		}
-		c.session.held.Store(TaskID(r.Task), p)
+		c.session.held.add(r.Task, p)
 		defer func() {
-			c.session.held.CompareAndDelete(TaskID(r.Task), p)
+			c.session.held.remove(r.Task, p)
 			p.leavePlace()
 			if p.suspended { // from here on it may be another goroutine's
 				c.session.parked.put(p)

@@ -55,6 +55,13 @@ type recordedStep struct {
 	err  error
 }
 
+// noteRecorded keeps a step for tellRecorded, if somebody listens.
+func (p *pass) noteRecorded(info StepInfo, err error) {
+	if p.session.hooks.StepRecorded != nil {
+		p.recorded = append(p.recorded, recordedStep{info, err})
+	}
+}
+
 func (p *pass) tellRecorded(steps []recordedStep) {
 	if hook := p.session.hooks.StepRecorded; hook != nil {
 		for _, s := range steps {

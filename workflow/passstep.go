@@ -112,7 +112,7 @@ func (p *pass) take(a attempted) {
 	case a.err == nil:
 		p.ran++
 		p.settle(a.op, rec)
-		p.recorded = append(p.recorded, recordedStep{info, nil})
+		p.noteRecorded(info, nil)
 		return
 	case cut: // it was told to end, and has not done what it was to do
 		p.replay.Cut(a.op, now)
@@ -128,7 +128,7 @@ func (p *pass) take(a attempted) {
 		f.Permanent = IsPermanent(a.err)
 		rec.Outcome, rec.State = replay.Failure, encodeFailure(f)
 		p.settle(a.op, rec)
-		p.recorded = append(p.recorded, recordedStep{info, a.err})
+		p.noteRecorded(info, a.err)
 		return
 	}
 	next := bound.step.policy.next(a.err, a.attempt, now)

@@ -30,7 +30,7 @@ type session struct {
 	stepSlots chan struct{}
 	txSlots   chan struct{} // of steps with a transaction of their own
 	passes    sync.WaitGroup
-	held      sync.Map // the *pass of each task that runs here, by TaskID
+	held      heldPasses
 	parked    *parked
 	history   history // of a task, at most
 
@@ -105,8 +105,8 @@ func (s *session) leaseLost() {
 // tell has passes look at what has become of their tasks.
 func (s *session) tell(tasks []store.ID) {
 	for _, id := range tasks {
-		if p, ok := s.held.Load(TaskID(id)); ok {
-			p.(*pass).returned.tell()
+		if p := s.held.of(id); p != nil {
+			p.returned.tell()
 		}
 	}
 }
@@ -134,3 +134,33 @@ func (s *session) sweep(ctx context.Context) {
 }
 
 const sweepLimit = 100
+
+// heldPasses are the passes that run here, by task.
+type heldPasses struct {
+	mu     sync.Mutex
+	passes map[store.ID]*pass
+}
+
+func (h *heldPasses) add(task store.ID, p *pass) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.passes == nil {
+		h.passes = make(map[store.ID]*pass)
+	}
+	h.passes[task] = p
+}
+
+// remove removes p, unless the task has another pass by now.
+func (h *heldPasses) remove(task store.ID, p *pass) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.passes[task] == p {
+		delete(h.passes, task)
+	}
+}
+
+func (h *heldPasses) of(task store.ID) *pass {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.passes[task]
+}

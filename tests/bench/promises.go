@@ -29,7 +29,7 @@ var promises = []promise{
 	{"WAL bytes a one-step task, the step returns nothing", 1300, 1000, true, figure("W2-mute", func(f figures) float64 { return f.each.WAL })},
 	{"WAL bytes a one-step task, the step returns 200 bytes", 1300, 1000, true, figure("W2-128", func(f figures) float64 { return f.each.WAL })},
 	{"WAL bytes a step that returns nothing", 480, 350, true, figure("W3-mute", func(f figures) float64 { return f.each.WAL })},
-	{"WAL bytes a step that returns 200 bytes", 0, 0, true, figure("W3-128", func(f figures) float64 { return f.each.WAL })},
+	{"WAL bytes a step that returns 200 bytes", 480, 350, true, figure("W3-128", func(f figures) float64 { return f.each.WAL })},
 }
 
 func rate(f figures) float64      { return f.rate }

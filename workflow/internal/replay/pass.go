@@ -39,6 +39,7 @@ type Pass struct {
 
 	ops    []*Op // all operations asked for, in order
 	wanted int   // ops before this index were looked at by Wants
+	wants  []*Op // what Wants answered last: its room is used again
 
 	failures  []failed // in the order of failing
 	races     []*race  // undecided
@@ -164,18 +165,20 @@ func (p *Pass) ended() bool {
 }
 
 // Wants returns the operations that branches have asked for and that have no record, each once, in the order of asking. It
-// returns none before the frontier check has passed.
+// returns none before the frontier check has passed. The slice is good until the next call.
 func (p *Pass) Wants() []*Op {
 	if !p.live {
 		return nil
 	}
-	var wants []*Op
+	clear(p.wants) // what is done by now is not to be kept
+	wants := p.wants[:0]
 	for ; p.wanted < len(p.ops); p.wanted++ {
 		if op := p.ops[p.wanted]; !op.future.done && op.wake.IsZero() && op.Kind != Race { // races are decided here
 			wants = append(wants, op)
 		}
 	}
 	p.forgetDone()
+	p.wants = wants
 	return wants
 }
 
