@@ -2,7 +2,6 @@ package memory
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -14,18 +13,23 @@ import (
 func (e *engine) Commit(_ context.Context, units []*store.Unit, resend bool) ([]store.Answer, error) {
 	now, leave := e.enter()
 	defer leave()
+	_, lost := e.alive(e.worker, now)
 	for _, u := range units {
-		if err := errors.Join(checkUnit(u), e.checkChildren(u)); err != nil {
+		err := checkUnit(u)
+		if err == nil && lost == nil && e.holds(e.q.tasks[u.Task], u) {
+			err = e.checkChildren(u)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
-	_, lost := e.alive(e.worker, now)
 	if renews := func(u *store.Unit) bool { return u.Renews }; lost == nil && !resend && !slices.ContainsFunc(units, renews) {
 		if err := e.checkNames(units); err != nil {
 			return nil, err
 		}
 	}
 	answers := make([]store.Answer, len(units))
+	var written []*store.Unit
 	var ended []*task
 	for i, u := range units {
 		t := e.q.tasks[u.Task]
@@ -33,6 +37,7 @@ func (e *engine) Commit(_ context.Context, units []*store.Unit, resend bool) ([]
 		case t == nil || t.token != u.Token:
 			answers[i] = store.Lost
 		case e.holds(t, u) && lost == nil:
+			written = append(written, u)
 			requested := t.requested
 			if answers[i] = e.commit(t, u, now); requested {
 				answers[i] = store.Requested
@@ -50,10 +55,8 @@ func (e *engine) Commit(_ context.Context, units []*store.Unit, resend bool) ([]
 			answers[i] = store.Lost
 		}
 	}
-	for i, u := range units {
-		if answers[i] == store.OK || answers[i] == store.Requested {
-			e.endUnwanted(e.q.tasks[u.Task], u.Unwanted, now)
-		}
+	for _, u := range written {
+		e.endUnwanted(e.q.tasks[u.Task], u.Unwanted, now)
 	}
 	e.tellRelatives(now, ended...)
 	return answers, nil
@@ -88,6 +91,11 @@ func checkUnit(u *store.Unit) error {
 	}
 	for _, r := range u.Records {
 		if err := checkJSON(r.State); err != nil {
+			return err
+		}
+	}
+	for i := range u.Children {
+		if err := checkJSON(u.Children[i].Params); err != nil {
 			return err
 		}
 	}

@@ -39,8 +39,45 @@ func (p *player) commit(o op) string {
 	text := ""
 	for i, a := range answers {
 		text += fmt.Sprintf("%s %s; ", units[i].Action, a)
+		for _, c := range units[i].Children {
+			if made, lookErr := p.Store.Look(p.ctx, p.Queue, c.ID); made != nil && lookErr == nil {
+				p.tasks = append(p.tasks, c.ID)
+				text += fmt.Sprintf("made task %d; ", len(p.tasks)-1)
+			}
+		}
 	}
 	return answer(err, "%s", text)
+}
+
+// family adds children to a unit, or says that some are not wanted any more, and that a request to end was seen.
+func (p *player) family(u *store.Unit, task int, n []int) {
+	if n[7]%4 == 0 {
+		for i := range 1 + n[6]%2 {
+			queue := p.Queue
+			if n[5]%50 == 0 {
+				queue = "nowhere"
+			}
+			p.born++
+			name := pick([]string{"", "1/"}, n[3]) + fmt.Sprint("c", p.born)
+			child(u, queue, name, childID(p.Clock.Now(), p.born), n[2]%5 == 0)
+			u.Children[i].Workflow = pick([]string{"a", "b", "c"}, n[0]+i)
+			p.children[task] = append(p.children[task], name)
+		}
+	}
+	if born := p.children[task]; len(born) > 0 && n[6]%4 == 0 {
+		u.Unwanted = append(u.Unwanted, pick(born, n[1]))
+	}
+	if n[1]%6 == 0 && !hasRecord(u, "$cancel") {
+		u.Records = append(u.Records, replay.Record{Name: "$cancel", Kind: replay.Cancel, Outcome: replay.Value, State: []byte(`[]`)})
+	}
+}
+
+// failed is the name of a record, perhaps that of a child.
+func (p *player) failed(task, n int) string {
+	if born := p.children[task]; len(born) > 0 && n%3 == 0 {
+		return pick(born, n)
+	}
+	return recordName(n)
 }
 
 func (p *player) unit(h holding, n []int) *store.Unit {
@@ -58,24 +95,32 @@ func (p *player) unit(h holding, n []int) *store.Unit {
 		return p.Clock.Now().Add(time.Duration(n%25-4) * time.Second)
 	}
 	u.Due = due(n[5])
-	switch n[4] % 10 {
+	p.family(u, h.task, n)
+	switch n[4] % 12 {
 	case 0, 1:
 		u.Action = store.Record
 	case 2:
 		u.Action, u.Payload = store.Complete, payload(n[6])
 	case 3:
 		u.Action = store.Fail
-		u.Payload, _ = json.Marshal(map[string]any{"name": "E", "message": "no", "records": []string{recordName(n[6]), recordName(n[3])}})
+		u.Payload, _ = json.Marshal(map[string]any{"name": "E", "message": "no", "records": []string{p.failed(h.task, n[6]), p.failed(h.task, n[3])}})
 	case 4:
 		u.Action, u.Payload = store.Retry, payload(n[6])
-		u.Removed = []string{recordName(n[6])}
+		u.Removed = []string{p.failed(h.task, n[6])}
 	case 5:
 		u.Action, u.Payload = store.Block, payload(n[6])
 	case 6:
 		u.Action = store.Release
+	case 7:
+		u.Action = store.Cancel
+		if n[6]%2 == 0 {
+			u.Payload, _ = json.Marshal(map[string]string{"message": fmt.Sprint("enough of ", n[6])})
+		}
+	case 8:
+		u.Action, u.Payload = store.Continue, payload(n[6])
 	default:
 		u.Action = store.Suspend
-		if n[4]%10 == 9 {
+		if n[4]%12 == 11 {
 			u.Action = store.Watch
 		}
 		for i := range n[6] % 4 {

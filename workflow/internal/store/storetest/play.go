@@ -40,6 +40,9 @@ type player struct {
 	tasks   []store.ID
 	claims  []int64
 	held    []holding // also those that are over: a store must refuse them
+
+	born     int              // children asked for
+	children map[int][]string // their records, by the place of the parent in tasks
 }
 
 type holding struct {
@@ -50,7 +53,7 @@ type holding struct {
 // play returns the answer to each operation, and at the end what became of each task.
 func play(t testing.TB, make Maker, ops []op) []string {
 	t.Helper()
-	p := &player{TB: t, Bed: make(t), ctx: t.Context()}
+	p := &player{TB: t, Bed: make(t), ctx: t.Context(), children: map[int][]string{}}
 	var err error
 	if p.workers, err = p.Store.Open(p.ctx, 1); err != nil {
 		t.Fatal(err)
@@ -258,7 +261,7 @@ func (p *player) texts(records map[store.ID][]replay.Record) string {
 				i, r.Kind, r.Name, r.Outcome, r.Superseded, r.Fingerprint, at(r.Time), at(r.Wake), canonical(r.State)))
 		}
 	}
-	return strings.Join(texts, "\n         ")
+	return strings.ReplaceAll(strings.Join(texts, "\n         "), `"queue":"`+p.Queue+`"`, `"queue":"queue"`)
 }
 
 func (p *player) watch(id store.ID) string {
