@@ -59,8 +59,8 @@ var invariants = []struct{ says, violations string }{
 		where q.queue_name = {q} and t.state in ('p', 'r', 's', 'b')
 		and not exists (select from absurd.timers m where m.queue_no = t.queue_no and m.task_id = t.task_id and m.kind = 'd'
 			and m.due_at <= coalesce(t.revived_at, t.first_started_at, t.enqueue_at) + make_interval(secs =>
-				case when t.first_started_at is null then (t.cancellation->>'max_delay')::int else (t.cancellation->>'max_duration')::int end))
-		and case when t.first_started_at is null then (t.cancellation->>'max_delay')::int else (t.cancellation->>'max_duration')::int end is not null`},
+				case when t.first_started_at is null then (t.cancellation->>'max_delay')::float8 else (t.cancellation->>'max_duration')::float8 end))
+		and case when t.first_started_at is null then (t.cancellation->>'max_delay')::float8 else (t.cancellation->>'max_duration')::float8 end is not null`},
 	{"failed and cancelled tasks, and no others, are in ended", `
 		select coalesce(t.task_id, e.task_id), t.state, e.state, t.ended_at, e.ended_at from absurd.tasks t full join absurd.ended e using (queue_no, task_id)
 		where queue_no = (select q.queue_no from absurd.queues q where q.queue_name = {q})
