@@ -184,6 +184,7 @@ begin
 
   update absurd.tasks t
   set state = case when v_due > p_now then 's'::"char" else 'p'::"char" end, attempt = t.attempt + 1, run_id = v_run_id,
+      token = t.token + (t.state = 'x')::integer, -- a worker that held it when it was cancelled may still write
       available_at = v_due, started_at = null, ended_at = null, worker_id = null, claimed_by = null, claim_expires_at = null,
       wake_event = null, event_payload = null, has_waits = false, lost_leases = 0, result = null, failure = null
   where t.queue_no = p_queue_no and t.task_id = p_task_id;

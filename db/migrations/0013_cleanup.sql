@@ -157,14 +157,15 @@ declare
   v_tenants text[];
   v_deleted integer;
 begin
-  -- Who waits holds, or has held, a share lock on the placeholder. So these are locked first, and the waits are looked at in a
-  -- second statement, which sees every wait that was stored before the lock was given.
+  -- Who waits holds, or has held, a share lock on the placeholder. So those that seem unwanted are locked first, and the waits are looked at
+  -- again in a second statement, which sees every wait that was stored before the lock was given.
   with placeholders as (
     select e.tenant, e.event_name
     from absurd.events e
     where e.queue_no = p_queue_no and e.emitted_at = 'epoch' and e.payload is null
       and (v_allowed is null or e.tenant = any (v_allowed))
-    limit case when p_limit > 0 then p_limit + 1000 else 0 end
+      and not exists (select from absurd.waits w where w.queue_no = e.queue_no and w.tenant = e.tenant and w.event_name = e.event_name offset 0)
+    limit p_limit
     for update skip locked
   )
   select array_agg(p.tenant), array_agg(p.event_name) into v_tenants, v_events from placeholders p;

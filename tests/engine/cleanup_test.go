@@ -69,3 +69,22 @@ func TestEventsStayForWhoMayNeedThem(t *testing.T) {
 		w.claim(2)
 	}
 }
+
+// However many placeholders are waited for, cleanup comes to those that nobody waits for any more.
+func TestCleanupFindsOrphanedPlaceholders(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	exec(t, pool, `
+		with placed as (
+		  insert into absurd.events (queue_no, event_name, emitted_at)
+		  select q.queue_no, to_char(g.n, 'fm0000'), 'epoch' from absurd.queues q, generate_series(1, 3000) g(n)
+		  returning queue_no, event_name
+		)
+		insert into absurd.waits (queue_no, task_id, step_name, event_name, created_at)
+		select p.queue_no, gen_random_uuid(), 'w', p.event_name, clock_timestamp() from placed p where p.event_name < '2999'`)
+	for _, want := range []int{1, 1, 0} {
+		if n := one[int](t, pool, `select absurd.cleanup_events('q', 3600, 1)`); n != want {
+			t.Errorf("%d placeholders were dropped, want %d", n, want)
+		}
+	}
+}

@@ -187,6 +187,9 @@ func (s *Store) revive(t *task, now time.Time) {
 	if t.state == store.Cancelled || t.requested {
 		t.forgetCancels()
 	}
+	if t.state == store.Cancelled {
+		t.token++ // a worker that held it then may still write
+	}
 	t.attempt++
 	t.lostLeases = 0
 	t.requested, t.cancelDue = false, time.Time{}

@@ -282,6 +282,15 @@ func resends(s *suite) {
 	}
 	equal(s, "without saying that it is sent again", s.commit(s.engine, c, *u), store.Lost)
 	equal(s, "records", s.records(c.Task), []string{"v x"})
+
+	c = s.started(store.SpawnOptions{})
+	_, err := s.Store.Terminate(s.ctx, s.Queue, c.Task)
+	s.must(err)
+	_, err = s.Store.Retry(s.ctx, s.Queue, c.Task)
+	s.must(err)
+	answers, err := s.engine.Commit(s.ctx, []*store.Unit{{Task: c.Task, Token: c.Token, Action: store.Complete, Payload: []byte(`1`)}}, true)
+	s.must(err)
+	equal(s, "what was never written, of a task that was cancelled and tried again", answers[0], store.Lost)
 }
 
 func unknownClaims(s *suite) {
