@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -42,6 +43,30 @@ func TestClientTenant(t *testing.T) {
 	}
 	if n := one[int](r, `select count(*) from absurd.tasks where tenant = ''`); n != 0 {
 		t.Errorf("%d tasks are nobody's", n)
+	}
+}
+
+// TestWorkerTenant: a worker of one tenant leaves the tasks of others alone, also where its client may see all.
+func TestWorkerTenant(t *testing.T) {
+	r := newRig(t)
+	flow := workflow.NewFlow[string, string]("flow")
+	var tasks []workflow.Task[string]
+	for _, tenant := range []string{"", "bolt", "acme"} {
+		tasks = append(tasks, spawn(r, flow, tenant, workflow.WithTenant(tenant)))
+	}
+	bound := func(by string) workflow.Binding {
+		return flow.Bind(func(_ workflow.Context, in string) (string, error) { return in + " by " + by, nil })
+	}
+	acme := r.work(workflow.WorkerOptions{Tenant: "acme"}, bound("acme"))
+	if got := result(r, tasks[2]); got != "acme by acme" {
+		t.Errorf("result %q", got)
+	}
+	acme.end()
+	r.work(workflow.WorkerOptions{}, bound("all"))
+	for _, task := range tasks[:2] {
+		if got := result(r, task); !strings.HasSuffix(got, " by all") {
+			t.Errorf("result %q", got)
+		}
 	}
 }
 
