@@ -84,8 +84,16 @@ func (c *crowd) act(s *session, random *rand.Rand) error {
 	case action < 80:
 		_, err := one("select absurd.emit_event({q}, $1, '1')", event())
 		return err
-	case action < 85:
-		_, err := one("select absurd.cancel_task({q}, $1)", c.any(random))
+	case action < 82:
+		_, err := one("select absurd.send_messages({q}, array[$1, $2]::uuid[], '{inbox,inbox}', array['', $3], '{1,2}')",
+			c.any(random), c.any(random), fmt.Sprint("key ", random.IntN(3)))
+		return err
+	case action < 86:
+		end := pick("select absurd.cancel_task({q}, $1)", "select absurd.terminate_task({q}, $1)", "select absurd.request_cancel({q}, $1, 300)")
+		_, err := one(end.(string), c.any(random))
+		return err
+	case action < 88:
+		_, err := one("select absurd.retry_task_now({q}, $1)", c.any(random))
 		return err
 	case action < 92:
 		_, err := one("select absurd.retry_task({q}, $1, $2)", c.any(random), pick("{}", `{"spawn_new": true}`))
@@ -110,10 +118,21 @@ func (c *crowd) batch(one func(string, ...any) ([]string, error), random *rand.R
 		select names.id || ' ' || t.task_id || ' ' || t.token || ' ' || (t.attempt >= t.max_attempts is true) from names, absurd.claim_tasks({q}, names.id, 3, names.nos, '{}') t`
 	const commit = `select * from absurd.commit_passes({q}, $1, array[$2::uuid], array[$3::int], array[$4], array['{"name": "E"}'::jsonb], array[$5::timestamptz],
 		'{1}', array[$6], '{s}', '{v}', '{0}', array[clock_timestamp()], '{1}', $7, $8, $9, $10, $11, '{}', '{}', true)`
+	const parent = `with child as materialized (select absurd.portable_uuidv7() as id)
+		select p.answer from child, absurd.commit_passes({q}, $1, array[$2::uuid], array[$3::int], '{suspend}', '{null}', array[null::timestamptz],
+		'{1}', array[$4], array['c'], '{n}', '{0}', array[clock_timestamp()], array[jsonb_build_object('task', child.id, 'queue', {q})], null, null, null, null, null, null, null, true,
+		p_child_units => '{1}', p_child_names => array[$4], p_child_ids => array[child.id], p_child_queues => array[{q}], p_child_workflows => '{work 0}',
+		p_child_params => '{1}', p_child_options => '{null}') p`
 	rows, err := one(claim, []int{1, 50, 2000}[random.IntN(3)])
 	for _, row := range rows {
 		ids := strings.Fields(row)
-		action := []string{"record", "complete", "fail", "retry", "suspend", "suspend", "block", "release"}[random.IntN(8)]
+		action := []string{"record", "complete", "fail", "retry", "suspend", "suspend", "block", "release", "parent"}[random.IntN(9)]
+		if action == "parent" {
+			if _, err := one(parent, ids[0], ids[1], ids[2], fmt.Sprint("child ", random.IntN(2))); err != nil {
+				return err
+			}
+			continue
+		}
 		if action == "retry" && ids[3] == "true" {
 			action = "fail" // that was the last attempt
 		}
@@ -123,7 +142,8 @@ func (c *crowd) batch(one func(string, ...any) ([]string, error), random *rand.R
 		}
 		waits := []any{"{}", "{}", "{}", "{}", "{}"}
 		if action == "suspend" {
-			waits = []any{"{1,1}", "{first,second}", "{e,e}", fmt.Sprintf("{%s,event 0}", event), "{null,null}"}
+			soon := time.Now().Add(200 * time.Millisecond).Format(time.RFC3339Nano)
+			waits = []any{"{1,1,1}", "{first,second,received}", "{e,e,m}", fmt.Sprintf("{%s,event 0,inbox}", event), fmt.Sprintf("{null,null,%q}", soon)}
 		}
 		args := append([]any{ids[0], ids[1], ids[2], action, due, fmt.Sprint("step ", random.IntN(3))}, waits...)
 		if _, err := one(commit, args...); err != nil {

@@ -24,10 +24,15 @@ var invariants = []struct{ says, violations string }{
 		(select r.run_id from {r} r where r.task_id = t.task_id order by r.attempt desc limit 1)`},
 	{"attempts never exceed max_attempts", `
 		select task_id from {t} where attempts > max_attempts`},
-	{"a run that sleeps without end waits for an event that has not been emitted", `
+	{"a run that sleeps without end waits for an event that has not been emitted, or for a child", `
 		select r.run_id from {r} r where r.state = 'sleeping' and r.available_at = 'infinity'
 		and not exists (select from {w} w join {e} e using (event_name) where w.task_id = r.task_id and w.run_id = r.run_id and e.payload is null)
-		and not exists (select from absurd.timers m where m.task_id = r.task_id and m.kind = 'e')`},
+		and not exists (select from absurd.timers m where m.task_id = r.task_id and m.kind = 'e')
+		and not exists (select from {c} c where c.task_id = r.task_id and c.status = 'pending' and c.state ? 'queue')`},
+	{"nobody sleeps for a child that has ended, unless the child is looked at again", `
+		select p.task_id, k.task_id, k.state from {c} c join {t} p on p.task_id = c.task_id join {t} k on k.task_id = (c.state ->> 'task')::uuid
+		where c.status = 'pending' and p.state = 'sleeping' and k.state in ('completed', 'failed', 'cancelled')
+		and not exists (select from absurd.timers m where m.task_id = k.task_id and m.kind = 'e')`},
 	{"only sleeping runs wait", `
 		select w.task_id from {w} w where not exists (select from {r} r where r.task_id = w.task_id and r.run_id = w.run_id and r.state = 'sleeping')`},
 
@@ -43,12 +48,12 @@ var invariants = []struct{ says, violations string }{
 		      union all select queue_no, task_id from absurd.checkpoints union all select queue_no, task_id from absurd.idempotency_keys
 		      union all select queue_no, task_id from absurd.runs) x using (queue_no)
 		left join absurd.tasks t using (queue_no, task_id) where q.queue_name = {q} and t.task_id is null`},
-	{"a sleeping or blocked task has the timer that ends its sleep, and no other task has one", `
+	{"a sleeping or blocked task has the timer that ends its sleep, if anything but a wait does, and no other task has one", `
 		select t.task_id, t.state, count(m.task_id) from absurd.queues q
 		join absurd.tasks t using (queue_no) left join absurd.timers m on m.queue_no = t.queue_no and m.task_id = t.task_id and m.kind = 'w'
 		where q.queue_name = {q}
 		group by t.queue_no, t.task_id, t.state, t.available_at
-		having count(m.task_id) <> (t.state in ('s', 'b') and isfinite(t.available_at))::int or bool_or(m.due_at <> t.available_at)`},
+		having count(m.task_id) not between (t.state in ('s', 'b') and isfinite(t.available_at))::int and (t.state in ('s', 'b'))::int or bool_or(m.due_at <> t.available_at)`},
 	{"a running task has a holder, and a leased one a timer that is not late", `
 		select t.task_id from absurd.queues q join absurd.tasks t using (queue_no)
 		where q.queue_name = {q} and t.state = 'r'
