@@ -3,11 +3,12 @@
 -- How far the last walk of cleanup_tasks came; null: it starts at the oldest task again.
 alter table absurd.queues add column cleaned_to uuid;
 
--- The same for sessions that may not use all tenants, who walk past the tasks of the others.
+-- The same for sessions that may not use all tenants, who walk past the tasks of the others, also when they claim.
 create table absurd.tenant_walks (
   queue_no   integer not null,
   tenants    text[] not null,
   cleaned_to uuid,
+  ready_from jsonb, -- by name number, the key of the ready row behind which take_ready_of looks next
   primary key (queue_no, tenants)
 );
 

@@ -72,8 +72,8 @@ end
 $$;
 
 -- take_ready_of does take_ready for a session that may use certain tenants only. Rows of a tenant are found by an index of their own.
--- Those without a tenant stand among all the others: it looks at the first ten thousand rows of each name, so that what it examines
--- is bounded, and a backlog of others that long, which nobody works off, hides what comes behind it.
+-- Those without a tenant stand among all the others: it looks at the first ten thousand rows of each name, and at ten thousand further on,
+-- where the look before came to nothing. So what it examines is bounded, and a backlog of others hides nothing for good.
 create function absurd.take_ready_of(p_queue_no integer, p_tenants text[], p_name_nos integer[], p_limit integer, p_now timestamptz,
   out tasks tid[], out task_ids uuid[])
 language plpgsql
@@ -84,6 +84,7 @@ declare
   v_row   record;
   v_task  tid;
   v_ready tid[];
+  v_walk  jsonb := (select w.ready_from from absurd.tenant_walks w where w.queue_no = p_queue_no and w.tenants = p_tenants);
 begin
   for v_row in
     -- Twice as many as may be taken, because some may be locked by others.
@@ -109,6 +110,18 @@ begin
         limit 10000
       ) w
       where w.tenant is null
+      union
+      select w.ready, w.priority, w.available_at, w.task_id
+      from (
+        select r.ctid as ready, r.priority, r.available_at, r.task_id, r.tenant
+        from absurd.ready r
+        where r.queue_no = p_queue_no and r.name_no = n.name_no and r.available_at <= p_now and v_walk ? n.name_no::text
+          and (r.priority, r.available_at, r.task_id) > ((v_walk -> n.name_no::text ->> 0)::smallint,
+            (v_walk -> n.name_no::text ->> 1)::timestamptz, (v_walk -> n.name_no::text ->> 2)::uuid)
+        order by r.priority, r.available_at, r.task_id
+        limit 10000
+      ) w
+      where w.tenant is null
     ) c
     order by c.priority, c.available_at, c.task_id
     limit 2 * p_limit + 100
@@ -128,6 +141,40 @@ begin
     v_ready := v_ready || v_row.ready;
   end loop;
   delete from absurd.ready r where r.ctid = any (v_ready);
+  if '' = any (p_tenants) and (cardinality(tasks) >= p_limit) is not true then
+    perform absurd.walk_on(p_queue_no, p_tenants, p_name_nos, v_walk, p_now);
+  end if;
+end
+$$;
+
+-- walk_on notes where take_ready_of looks next, name by name: behind the ten thousand rows that it has seen last, or nowhere but at the
+-- beginning, if there were fewer. Where another claim is just noting that, it is left to it.
+create function absurd.walk_on(p_queue_no integer, p_tenants text[], p_name_nos integer[], p_walk jsonb, p_now timestamptz) returns void
+language plpgsql
+as $$
+declare
+  v_next jsonb;
+begin
+  select jsonb_object_agg(n.name_no::text, jsonb_build_array(l.priority, l.available_at, l.task_id)) into v_next
+  from unnest(p_name_nos) n(name_no)
+  cross join lateral (
+    select r.priority, r.available_at, r.task_id
+    from absurd.ready r
+    where r.queue_no = p_queue_no and r.name_no = n.name_no and r.available_at <= p_now
+      and (r.priority, r.available_at, r.task_id) > (coalesce((p_walk -> n.name_no::text ->> 0)::smallint, '-32768'),
+        coalesce((p_walk -> n.name_no::text ->> 1)::timestamptz, '-infinity'), coalesce((p_walk -> n.name_no::text ->> 2)::uuid, absurd.lowest_id()))
+    order by r.priority, r.available_at, r.task_id
+    offset 9999
+    limit 1
+  ) l;
+  if v_next is distinct from p_walk then
+    perform from absurd.tenant_walks w where w.queue_no = p_queue_no and w.tenants = p_tenants for update skip locked;
+    if found then
+      update absurd.tenant_walks w set ready_from = v_next where w.queue_no = p_queue_no and w.tenants = p_tenants;
+    else
+      insert into absurd.tenant_walks (queue_no, tenants, ready_from) values (p_queue_no, p_tenants, v_next) on conflict do nothing;
+    end if;
+  end if;
 end
 $$;
 

@@ -128,7 +128,7 @@ func (c *crowd) batch(one func(string, ...any) ([]string, error), random *rand.R
 		ids := strings.Fields(row)
 		action := []string{"record", "complete", "fail", "retry", "suspend", "suspend", "block", "release", "parent"}[random.IntN(9)]
 		if action == "parent" {
-			if _, err := one(parent, ids[0], ids[1], ids[2], fmt.Sprint("child ", random.IntN(2))); err != nil {
+			if _, err := one(parent, ids[0], ids[1], ids[2], fmt.Sprint("child ", random.Int64())); err != nil {
 				return err
 			}
 			continue

@@ -235,3 +235,27 @@ func TestForTenant(t *testing.T) {
 		t.Errorf("with a cancelled context: %v", err)
 	}
 }
+
+// A backlog of other tenants, however long, hides nothing for good from a worker that may take only what has no tenant.
+func TestNoBacklogHidesATask(t *testing.T) {
+	t.Parallel()
+	pool := newRoles(t)
+	bolt := pgtest.Login(t, pool, "bolt", "client worker viewer", "bolt")
+	plain := pgtest.Login(t, pool, "plain", "client worker viewer")
+	exec(t, bolt, `select count(*) from absurd.spawn_tasks('q', array_fill('t'::text, array[10001]), array_fill('1'::jsonb, array[10001]), null)`)
+	behind := spawn(t, plain, "")[0]
+	w := newWorker(t, plain)
+	if claimed := w.claim(5); len(claimed) != 0 {
+		t.Fatalf("claimed %v at the first look, which ends before", claimed)
+	}
+	if task := w.claimOne(); task.TaskID != behind {
+		t.Errorf("claimed %v", task)
+	}
+	first := spawn(t, plain, `{"priority": -1}`)[0]
+	if task := w.claimOne(); task.TaskID != first {
+		t.Errorf("claimed %v, and not what is at the front", task)
+	}
+	if claimed := w.claim(5); len(claimed) != 0 {
+		t.Errorf("claimed %v, which are others' or twice there", claimed)
+	}
+}
