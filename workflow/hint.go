@@ -21,7 +21,7 @@ func hint(err error) error {
 	case undefinedFunction:
 		return fmt.Errorf("%w: schema absurd is older than this program, or another project's: run \"absurd migrate status\"", err)
 	case insufficientPrivilege:
-		return fmt.Errorf("%w: grant the login a role that select * from absurd.list_roles() names, such as that of clients or workers", err)
+		return fmt.Errorf("%w: grant the login one of the roles that the function absurd.list_roles names, such as that of clients or of workers", err)
 	}
 	return err
 }
