@@ -83,10 +83,14 @@ begin
             and w.timeout_at is not distinct from u.timeout_at
           offset 0)
     ), stored as (
-      insert into absurd.waits as w (queue_no, task_id, step_name, event_name, timeout_at, created_at, kind, place)
-      select p_queue_no, p_tasks[r.unit], r.step, r.inbox_name, r.timeout_at, p_now, 'm', r.ord from receives r where not r.met
+      insert into absurd.waits as w (queue_no, task_id, step_name, tenant, event_name, timeout_at, created_at, kind, place)
+      select p_queue_no, p_tasks[r.unit], r.step,
+             (select t.tenant from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = p_tasks[r.unit]),
+             r.inbox_name, r.timeout_at, p_now, 'm', r.ord
+      from receives r
+      where not r.met
       on conflict (queue_no, task_id, step_name) do update
-        set event_name = excluded.event_name, timeout_at = excluded.timeout_at, created_at = excluded.created_at, registered = true,
+        set tenant = excluded.tenant, event_name = excluded.event_name, timeout_at = excluded.timeout_at, created_at = excluded.created_at, registered = true,
             kind = excluded.kind, place = excluded.place
     )
     select distinct r.unit from receives r where r.met
