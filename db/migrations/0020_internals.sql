@@ -50,14 +50,20 @@ begin
 end
 $$;
 
+-- notice_of is what stands for a queue's name, or a task's id, in a notification: any login of the database may listen, and must not
+-- learn either.
+create function absurd.notice_of(p_text text) returns text
+language sql immutable strict
+as $$ select left(encode(sha256(convert_to(p_text, 'UTF8')), 'hex'), 32) $$;
+
 -- notify_ready tells the workers of a queue that there is work, if one of them is idle. Its payload is 'q:' and
--- the queue's name.
+-- notice_of the queue's name.
 create function absurd.notify_ready(p_queue_no integer) returns void
 language plpgsql
 as $$
 begin
   if exists (select from absurd.worker_queues w where w.queue_no = p_queue_no and w.idle) then
-    perform pg_notify('absurd', 'q:' || q.queue_name) from absurd.queues q where q.queue_no = p_queue_no;
+    perform pg_notify('absurd', 'q:' || absurd.notice_of(q.queue_name)) from absurd.queues q where q.queue_no = p_queue_no;
   end if;
 end
 $$;
@@ -65,7 +71,7 @@ $$;
 -- notify_ended tells whoever watches a task that it has ended.
 create function absurd.notify_ended(p_task_id uuid) returns void
 language sql
-as $$ select pg_notify('absurd', 't:' || p_task_id) $$;
+as $$ select pg_notify('absurd', 't:' || absurd.notice_of(p_task_id::text)) $$;
 
 -- make_pending wakes sleeping and blocked tasks: they become pending and get a ready row, and the timer that
 -- would have woken them goes. What became available before now keeps its place in the queue.

@@ -21,7 +21,7 @@ begin
 end
 $$;
 
--- watch_task answers as get_outcome does, and marks an open task as watched: when it ends, 't:' and its id are
+-- watch_task answers as get_outcome does, and marks an open task as watched: when it ends, 't:' and notice_of its id are
 -- notified on channel absurd. Waits for a transaction that has locked the task's row, and holds that row itself
 -- when it marks it.
 create function absurd.watch_task(p_queue text, p_task uuid)

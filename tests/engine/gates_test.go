@@ -54,7 +54,7 @@ func TestPausedQueueStartsNothing(t *testing.T) {
 	if err := db.New().ResumeQueue(t.Context(), pool, "q"); err != nil {
 		t.Fatal(err)
 	}
-	if note, err := conn.Conn().WaitForNotification(t.Context()); err != nil || note.Payload != "q:q" {
+	if note, err := conn.Conn().WaitForNotification(t.Context()); err != nil || note.Payload != notice("q:", "q") {
 		t.Errorf("idle workers heard %+v, %v", note, err)
 	}
 	if got := w.claimOne(); got.TaskID != waiting {

@@ -5,6 +5,8 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"strconv"
 	"time"
 
@@ -88,10 +90,16 @@ type Store interface {
 func WorkerNotice(worker int64) string { return "w:" + strconv.FormatInt(worker, 10) }
 
 // ReadyNotice is the notification that a queue has work, sent while a worker on it is idle.
-func ReadyNotice(queue string) string { return "q:" + queue }
+func ReadyNotice(queue string) string { return "q:" + noticeOf(queue) }
 
 // EndedNotice is the notification that a watched task has ended. id is the text form of the task's id.
-func EndedNotice(id string) string { return "t:" + id }
+func EndedNotice(id string) string { return "t:" + noticeOf(id) }
+
+// noticeOf stands for a name in a notification, which any login of the database may hear.
+func noticeOf(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return hex.EncodeToString(sum[:16])
+}
 
 // Workers is the workers' side of a store: in PostgreSQL, a worker's connections of its own.
 type Workers interface {
