@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/absurdgen/absurdgen/workflow/internal/replay"
 	"github.com/absurdgen/absurdgen/workflow/internal/store"
@@ -79,5 +80,21 @@ func interruptedStep(t *testing.T, err error) []replay.Record {
 		case <-ended:
 			return records
 		}
+	}
+}
+
+// TestLookWaitsForTheCommit: a pass that is to look at its waits sleeps while a commit is on its way, however long that takes, because it
+// could not look before the answer.
+func TestLookWaitsForTheCommit(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	p := &pass{
+		session: &session{lost: t.Context()}, ctx: t.Context(), returned: returned{some: make(chan struct{}, 1)}, answer: make(chan committed, 1),
+		waiting: map[string]*replay.Op{"event": {}}, running: map[*replay.Op]running{{}: {}},
+		lookAt: now.Add(-time.Minute), committing: true,
+	}
+	time.AfterFunc(50*time.Millisecond, func() { p.answer <- committed{answer: store.OK} })
+	if !p.await(now, time.Time{}, false) || p.committing {
+		t.Error("the pass has not waited for the answer")
 	}
 }

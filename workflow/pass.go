@@ -164,7 +164,7 @@ func (p *pass) run() {
 func (p *pass) await(now, timer time.Time, stopping bool) bool {
 	var due <-chan time.Time
 	at := timer // a step may hold the pass in memory for longer than that
-	if look := p.nextLook(now); !look.IsZero() && !stopping && (at.IsZero() || look.Before(at)) {
+	if look := p.nextLook(now); !look.IsZero() && !stopping && !p.committing && (at.IsZero() || look.Before(at)) {
 		at = look
 	}
 	if !at.IsZero() {
