@@ -4,7 +4,6 @@ import (
 	"errors"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -43,9 +42,10 @@ func TestRunsStayWhileTheirRecordsAreWritten(t *testing.T) {
 			}
 			ended := make(chan struct{})
 			go func() { defer close(ended); end(pool, w) }()
-			select {
-			case <-ended: // the sweep passes the worker over
-			case <-time.After(200 * time.Millisecond): // the retirement waits
+			if name == "sweep" {
+				<-ended // it passes the worker over
+			} else {
+				waitUntil(t, pool, `select exists (select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())`)
 			}
 			if state := outcome(t, pool, id).State; state != "running" {
 				t.Fatalf("the task is %s while its record is not committed", state)

@@ -183,9 +183,10 @@ func TestWorkerStaysWhileItClaims(t *testing.T) {
 			}
 			ended := make(chan struct{})
 			go func() { defer close(ended); end(pool, w) }()
-			select {
-			case <-ended: // the sweep passes the worker over
-			case <-time.After(200 * time.Millisecond): // the retirement waits
+			if name == "sweep" {
+				<-ended // it passes the worker over
+			} else {
+				waitUntil(t, pool, `select exists (select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())`)
 			}
 			if err := tx.Commit(t.Context()); err != nil {
 				t.Fatal(err)
