@@ -206,7 +206,8 @@ create table absurd.checkpoints (
   primary key (queue_no, task_id, checkpoint_name)
 );
 
--- Events. A null payload is a placeholder: somebody waits, nothing was emitted yet.
+-- Events. A null payload is a placeholder, emitted at the epoch: somebody waits, nothing was emitted yet. The indexes by age are partial so
+-- that no look-up by name, whose plan a session may have made while the table was empty, can take one of them and read the whole queue.
 create table absurd.events (
   queue_no   integer not null,
   tenant     text not null default '',
@@ -215,7 +216,8 @@ create table absurd.events (
   payload    jsonb,
   primary key (queue_no, tenant, event_name)
 );
-create index events_by_age on absurd.events (queue_no, emitted_at);
+create index events_by_age on absurd.events (queue_no, emitted_at) where emitted_at > 'epoch';
+create index events_awaited on absurd.events (queue_no, event_name) where emitted_at = 'epoch';
 
 -- Open waits. Kinds: e for the event of that name, m for a message to the inbox of that name. Who waits for a child has no row
 -- here (see tasks.children). A wait for an event is registered once it was stored under a share lock of the event's row, so that
