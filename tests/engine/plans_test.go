@@ -193,3 +193,39 @@ func TestUpdatesAreHeapOnly(t *testing.T) {
 		t.Errorf("%d of %d updates were heap-only", heapOnly, updates)
 	}
 }
+
+// TestEventsAreFoundByName: a session that made its plans when the table was analyzed with a single event in it finds an event by its name when
+// there are thousands, and nobody has analyzed the table since.
+func TestEventsAreFoundByName(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	w := newWorker(t, pool)
+	task := w.suspended(wait{"a", "awaited", time.Time{}})
+	conn, err := pgx.ConnectConfig(t.Context(), pool.Config().ConnConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	exec(t, pool, `alter table absurd.events set (autovacuum_enabled = off)`)
+	exec(t, pool, `analyze absurd.events`)
+	calls := map[string]string{
+		"emit":           `select * from absurd.emit_events('q', array[$1], array['1'::jsonb])`,
+		"look at a wait": `select * from absurd.meet_events((select queue_no from absurd.queues), array['` + uuidText(task) + `'::uuid], array[$1], array[''], array[$1], now())`,
+	}
+	measure := func(round string) map[string]int {
+		pages := map[string]int{}
+		for what, query := range calls {
+			for n := range 3 { // the first of a session reads the catalog
+				pages[what] = pagesOf(t, conn, query, fmt.Sprint(what, round, n))
+			}
+		}
+		return pages
+	}
+	before := measure("before")
+	exec(t, pool, `select count(*) from absurd.emit_events('q', array(select 'event ' || g from generate_series(1, 5000) g), array_fill('1'::jsonb, '{5000}'))`)
+	for what, pages := range measure("after") {
+		if pages > before[what]+20 { // two more levels of an index, in each of its look-ups
+			t.Errorf("%s touches %d pages among 5,000 events, and %d before there are any", what, pages, before[what])
+		}
+	}
+}
