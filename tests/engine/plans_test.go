@@ -178,20 +178,24 @@ func history(t *testing.T, w *worker, n int, action string) {
 	}
 }
 
-// Claims and completions change no indexed column, so nearly all of them stay on their page and out of the indexes.
+// Claims and completions change no indexed column, so nearly all of them stay on their page and out of the indexes. Pages are only cleared
+// for them while no snapshot of the database is older: an analyze in the background can spoil one round, and not three.
 func TestUpdatesAreHeapOnly(t *testing.T) {
 	t.Parallel()
 	pool := newEngine(t)
 	w := newWorker(t, pool)
-	history(t, w, 5000, "complete")
-	var updates, heapOnly int
-	waitUntil(t, pool, `select n_tup_upd >= 10000 from pg_stat_user_tables where relname = 'tasks'`)
-	if err := pool.QueryRow(t.Context(), `select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relname = 'tasks'`).Scan(&updates, &heapOnly); err != nil {
-		t.Fatal(err)
+	var counts []int
+	before := 0
+	for round := range 3 {
+		history(t, w, 5000, "complete")
+		waitUntil(t, pool, `select n_tup_upd >= $1 from pg_stat_user_tables where relname = 'tasks'`, 10000*(round+1))
+		heapOnly := one[int](t, pool, `select n_tup_hot_upd from pg_stat_user_tables where relname = 'tasks'`)
+		if heapOnly-before >= 9500 {
+			return
+		}
+		counts, before = append(counts, heapOnly-before), heapOnly
 	}
-	if heapOnly < updates*8/10 {
-		t.Errorf("%d of %d updates were heap-only", heapOnly, updates)
-	}
+	t.Errorf("%v of 10000 updates a round were heap-only", counts)
 }
 
 // TestEventsAreFoundByName: a session that made its plans when the table was analyzed with a single event in it finds an event by its name when
