@@ -18,19 +18,10 @@ import (
 // as well.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	soak := os.Getenv("ABSURD_SOAK") == "1"
+	r, soak := killRig(t)
 	chains, kills, processes := 100, 3, 3
 	if soak {
 		chains, kills, processes = 2000, 20, 4
-	}
-	database := pgtest.Database
-	if soak {
-		database = pgtest.Private
-	}
-	pool, dsn := database(t)
-	r := rigOn(t, pool, dsn, workflow.ClientOptions{})
-	if soak {
-		r.ctx = t.Context() // as long as it takes
 	}
 	r.newEffects()
 
@@ -49,15 +40,10 @@ func TestKill(t *testing.T) {
 // TestKillTx kills worker processes while steps book in transactions of their own: each entry is there exactly once.
 func TestKillTx(t *testing.T) {
 	t.Parallel()
-	soak := os.Getenv("ABSURD_SOAK") == "1"
-	ledgers, kills, database := 40, 3, pgtest.Database
+	r, soak := killRig(t)
+	ledgers, kills := 40, 3
 	if soak {
-		ledgers, kills, database = 500, 20, pgtest.Private
-	}
-	pool, dsn := database(t)
-	r := rigOn(t, pool, dsn, workflow.ClientOptions{})
-	if soak {
-		r.ctx = t.Context()
+		ledgers, kills = 500, 20
 	}
 	r.exec(ledgerTable)
 	tasks := make([]workflow.Task[[]int64], ledgers)
@@ -75,15 +61,10 @@ func TestKillTx(t *testing.T) {
 // received twice, and each event is that of its round.
 func TestKillFamilies(t *testing.T) {
 	t.Parallel()
-	soak := os.Getenv("ABSURD_SOAK") == "1"
-	families, kills, database := 30, 3, pgtest.Database
+	r, soak := killRig(t)
+	families, kills := 30, 3
 	if soak {
-		families, kills, database = 500, 20, pgtest.Private
-	}
-	pool, dsn := database(t)
-	r := rigOn(t, pool, dsn, workflow.ClientOptions{})
-	if soak {
-		r.ctx = t.Context()
+		families, kills = 500, 20
 	}
 	r.newEffects()
 	tasks := make([]workflow.Task[[]int64], families)
@@ -95,6 +76,23 @@ func TestKillFamilies(t *testing.T) {
 	r.killWorkers(3, kills, families*familyEffects, spawnAll, `select count(distinct key) from public.effects`, soak)
 	t.Logf("%d families, %d kills: %d effects were repeated under their keys", families, kills, r.checkFamilies(tasks))
 	r.nothingLeft()
+}
+
+// killRig returns a rig in which worker processes are killed, and whether that is to be done at full size: then on a server of its own,
+// which may be crashed, and for as long as it takes.
+func killRig(t *testing.T) (r *rig, soak bool) {
+	t.Helper()
+	soak = os.Getenv("ABSURD_SOAK") == "1"
+	database := pgtest.Database
+	if soak {
+		database = pgtest.Private
+	}
+	pool, dsn := database(t)
+	r = rigOn(t, pool, dsn, workflow.ClientOptions{})
+	if soak {
+		r.ctx = t.Context()
+	}
+	return r, soak
 }
 
 // killWorkers has worker processes do what start spawns, and kills as many of them, one after the other, spread over the time until
