@@ -84,8 +84,9 @@ func (c *claimer) run(ctx context.Context) {
 				idle = false
 			}
 			looks = 0
-			if streak >= steady && !busy && got < smallClaim {
+			if (idle || streak >= steady) && !busy && got < smallClaim {
 				pause(ctx, trickle)
+				looks = 1
 			}
 			continue
 		}
@@ -193,6 +194,10 @@ func (c *claimer) claim(ctx context.Context, room int) (int, error) {
 	done := c.done
 	c.done = nil
 	c.mu.Unlock()
+	select {
+	case <-c.wake: // what it tells of is there to be claimed now
+	default:
+	}
 
 	began := time.Now()
 	claimed, err := c.engine.Claim(ctx, room, done)

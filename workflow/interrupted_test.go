@@ -45,7 +45,7 @@ func interruptedStep(t *testing.T, err error) []replay.Record {
 	stop := make(chan struct{})
 	s := &session{
 		registry: NewRegistry(), log: slog.New(slog.DiscardHandler), clock: new(engineClock), stepSlots: make(chan struct{}, 1),
-		stop: stop, lost: t.Context(), stepCtx: stepCtx, giveUp: giveUp, ended: func(TaskID) {},
+		stop: stop, lost: t.Context(), stepCtx: stepCtx, giveUp: giveUp, ended: func(TaskID, store.Action, []byte) {},
 		history: history{DefaultMaxRecords, DefaultMaxHistoryBytes},
 	}
 	step, flow := NewStepOnly("step", Attempts(1)), NewFlow[None, None]("flow")

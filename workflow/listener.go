@@ -4,9 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/absurdgen/absurdgen/workflow/internal/jsonb"
 	"github.com/absurdgen/absurdgen/workflow/internal/store"
 )
 
@@ -17,11 +17,11 @@ type listener struct {
 	log    *slog.Logger
 	ctx    context.Context // ends when the client is closed
 
-	watched atomic.Int64 // subscriptions to ends of tasks
-
 	mu       sync.Mutex
 	started  bool
 	subs     map[string]map[chan struct{}]struct{}
+	ends     map[TaskID]map[chan *store.Outcome]struct{}
+	sessions map[*session]struct{} // of the process's own workers
 	finished chan struct{}
 }
 
@@ -29,7 +29,8 @@ type listener struct {
 type listenFunc func(ctx context.Context, listening func(), heard func(notice string)) error
 
 func newListener(ctx context.Context, listen listenFunc, log *slog.Logger) *listener {
-	return &listener{listen: listen, log: log, ctx: ctx, subs: make(map[string]map[chan struct{}]struct{}), finished: make(chan struct{})}
+	return &listener{listen: listen, log: log, ctx: ctx, subs: make(map[string]map[chan struct{}]struct{}),
+		ends: make(map[TaskID]map[chan *store.Outcome]struct{}), sessions: make(map[*session]struct{}), finished: make(chan struct{})}
 }
 
 // queue returns a channel that gets a value when the queue may have work.
@@ -37,24 +38,88 @@ func (l *listener) queue(name string) (wake <-chan struct{}, leave func()) {
 	return l.subscribe(store.ReadyNotice(name))
 }
 
-// task returns a channel that gets a value when the watched task has ended.
-func (l *listener) task(id TaskID) (wake <-chan struct{}, leave func()) {
-	l.watched.Add(1)
+// task returns a channel that gets a value when the watched task has ended, and one that gets what it came to when it was this
+// process that has ended it.
+func (l *listener) task(id TaskID) (wake <-chan struct{}, ended <-chan *store.Outcome, leave func()) {
 	wake, unsubscribe := l.subscribe(store.EndedNotice(id.String()))
-	return wake, func() {
+	end := make(chan *store.Outcome, 1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ends[id] == nil {
+		l.ends[id] = make(map[chan *store.Outcome]struct{})
+	}
+	l.ends[id][end] = struct{}{}
+	return wake, end, func() {
 		unsubscribe()
-		l.watched.Add(-1)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.ends[id], end)
+		if len(l.ends[id]) == 0 {
+			delete(l.ends, id)
+		}
 	}
 }
 
 // spawned tells the process's own workers of work, sooner than a notification could.
 func (l *listener) spawned(queue string) { l.wake(store.ReadyNotice(queue)) }
 
-// ended tells those of the process who wait for the task's end, sooner than a notification could.
-func (l *listener) ended(id TaskID) {
-	if l.watched.Load() > 0 {
-		l.wake(store.EndedNotice(id.String()))
+// ended tells those of the process who wait for the task what it has come to, which spares them asking. The result is as the pass has
+// written it; they get it as the store would give it back.
+func (l *listener) ended(id TaskID, action store.Action, payload []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	waiting := l.ends[id]
+	if len(waiting) == 0 {
+		return
 	}
+	var o store.Outcome
+	switch action {
+	case store.Complete:
+		o = store.Outcome{State: store.Completed, Result: jsonb.Normalize(payload)}
+	case store.Fail:
+		o = store.Outcome{State: store.Failed, Failure: payload}
+	case store.Cancel:
+		o = store.Outcome{State: store.Cancelled}
+	default:
+		return
+	}
+	for end := range waiting {
+		select {
+		case end <- &o:
+		default: // it knows of an end already
+		}
+	}
+}
+
+// session makes a worker's session known until leave is called.
+func (l *listener) session(s *session) (leave func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sessions[s] = struct{}{}
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.sessions, s)
+	}
+}
+
+// works reports whether this process has a worker.
+func (l *listener) works() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.sessions) > 0
+}
+
+// runs reports whether a worker of this process runs the task right now, and so will tell of its end.
+func (l *listener) runs(id TaskID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for s := range l.sessions {
+		if s.held.of(id) != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // worker returns a channel that gets a value when the worker should renew its lease, to be told something.

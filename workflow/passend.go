@@ -206,6 +206,7 @@ func (p *pass) end(u *store.Unit, end PassEnd) {
 		p.queue.wakeAt(u.Due, p.session.clock.now())
 		p.suspended = u.Action == store.Suspend
 	}
+	p.session.ended(p.claimed.Task, u.Action, u.Payload)
 	p.ended(end)
 }
 
@@ -286,9 +287,6 @@ func (p *pass) interrupted() {
 func (p *pass) ended(end PassEnd) {
 	p.over, p.endedAs = true, end
 	p.tellEnded(end)
-	if end == PassCompleted || end == PassFailed {
-		p.session.ended(p.claimed.Task)
-	}
 	if hook := p.session.hooks.PassEnded; hook != nil {
 		hook(PassInfo{
 			Task: p.claimed.Task, Workflow: p.claimed.Name, Attempt: p.claimed.Attempt, End: end,

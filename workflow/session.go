@@ -17,7 +17,7 @@ type session struct {
 	code       string // what the worker runs
 	hooks      Hooks
 	middleware []WorkerMiddleware
-	ended      func(TaskID) // tells those who wait in this process
+	ended      func(task TaskID, action store.Action, payload []byte) // tells those who wait in this process
 	log        *slog.Logger
 	clock      *engineClock
 

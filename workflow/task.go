@@ -21,10 +21,6 @@ type Task[Out any] struct {
 	spawned time.Time // by this client; zero: it was there before, or was found by its key
 }
 
-// settle is how long a task that was just spawned here is left alone. It is mostly being claimed, and to mark it as watched is
-// a commit, in the way of the claim; and a worker of this process tells by itself when it has ended.
-const settle = 3 * time.Millisecond
-
 // Result waits until the task ends and returns its result. It returns a [*TaskError] when the task failed, [ErrCancelled]
 // when it was cancelled, [ErrNotFound] when it does not exist, and the context's error when that ends first. It waits out
 // a database that cannot be reached.
@@ -33,38 +29,18 @@ func (t Task[Out]) Result(ctx context.Context) (Out, error) {
 	if t.client == nil {
 		return zero, errNoClient
 	}
-	ended, leave := t.client.listener.task(t.ID)
-	defer leave()
-	for wait := time.Until(t.spawned.Add(settle)); ; wait = jitter(t.client.poll()) {
-		if wait > 0 {
-			poll := time.NewTimer(wait)
-			select {
-			case <-ended:
-			case <-poll.C:
-			case <-ctx.Done():
-			case <-t.client.listener.ctx.Done():
-				return zero, errors.New("workflow: the client was closed")
-			}
-			poll.Stop()
-		}
-		o, err := t.client.on(ctx).Watch(ctx, t.queue, t.ID)
-		switch {
-		case err != nil && ctx.Err() != nil:
-			return zero, ctx.Err()
-		case err != nil && !outage(err):
-			return zero, fmt.Errorf("workflow: task %s: %w", t.ID, err)
-		case err != nil:
-			t.client.options.Logger.Warn("workflow: result not asked for, trying again", "task", t.ID.String(), "error", err)
-		case o == nil:
-			return zero, t.notFound()
-		case o.State == store.Completed:
-			return t.out.decode(o.Result)
-		case o.State == store.Failed:
-			return zero, taskError(t.ID, o.Failure)
-		case o.State == store.Cancelled:
-			return zero, fmt.Errorf("%w: %s", ErrCancelled, t.ID)
-		}
+	o, err := t.client.awaitEnd(ctx, t.queue, t.ID, t.spawned)
+	switch {
+	case err != nil:
+		return zero, err
+	case o == nil:
+		return zero, t.notFound()
+	case o.State == store.Completed:
+		return t.out.decode(o.Result)
+	case o.State == store.Failed:
+		return zero, taskError(t.ID, o.Failure)
 	}
+	return zero, fmt.Errorf("%w: %s", ErrCancelled, t.ID)
 }
 
 // TaskState says where a task stands.

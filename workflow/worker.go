@@ -216,6 +216,7 @@ func (w *Worker) session(ctx context.Context, workers store.Workers) (lost bool,
 	told, leave := w.client.listener.worker(id)
 	defer leave()
 	s.told = told
+	defer w.client.listener.session(s)()
 	// These outlive ctx: a worker that was told to stop still commits what its steps return.
 	after := context.WithoutCancel(ctx)
 	s.lost, s.lose = context.WithCancel(after)

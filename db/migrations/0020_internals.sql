@@ -51,9 +51,9 @@ end
 $$;
 
 -- notice_of is what stands for a queue's name, or a task's id, in a notification: any login of the database may listen, and must not
--- learn either.
+-- learn either. Stable, so that the planner puts it into the statement: as a function of its own it is planned at each call.
 create function absurd.notice_of(p_text text) returns text
-language sql immutable strict
+language sql stable strict
 as $$ select left(encode(sha256(convert_to(p_text, 'UTF8')), 'hex'), 32) $$;
 
 -- notify_ready tells the workers of a queue that there is work, if one of them is idle. Its payload is 'q:' and

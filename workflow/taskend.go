@@ -1,0 +1,64 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/absurdgen/absurdgen/workflow/internal/store"
+)
+
+// A task that was just spawned here is left alone for settle, or settleBeside where the process has a worker. It is mostly being claimed, and
+// to mark it as watched is a commit, in the way of the claim; and a worker of this process tells by itself what it has come to. While one
+// runs the task, it is left alone for twice as long each time, up to settleMost.
+const (
+	settle       = 3 * time.Millisecond
+	settleBeside = 10 * time.Millisecond
+	settleMost   = 100 * time.Millisecond
+)
+
+// awaitEnd waits until a task has ended and returns how; nil for an unknown task. spawned is when this client has made it; zero: it did not.
+func (c *Client) awaitEnd(ctx context.Context, queue string, id TaskID, spawned time.Time) (*store.Outcome, error) {
+	noticed, ended, leave := c.listener.task(id)
+	defer leave()
+	if c.options.Tenant != "" || stepTenant(ctx) != "" {
+		ended = nil // the store says whether the tenant may see the task
+	}
+	watched := ended == nil
+	patience := settle
+	if !watched && c.listener.works() {
+		patience = settleBeside
+	}
+	for wait := time.Until(spawned.Add(patience)); ; {
+		if wait > 0 {
+			select {
+			case o := <-ended:
+				return o, nil
+			case <-noticed:
+			case <-time.After(wait):
+				if !watched && c.listener.runs(id) {
+					patience = min(2*patience, settleMost)
+					wait = patience
+					continue
+				}
+			case <-ctx.Done():
+			case <-c.listener.ctx.Done():
+				return nil, errors.New("workflow: the client was closed")
+			}
+		}
+		watched = true
+		o, err := c.on(ctx).Watch(ctx, queue, id)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil && !outage(err):
+			return nil, fmt.Errorf("workflow: task %s: %w", id, err)
+		case err != nil:
+			c.options.Logger.Warn("workflow: result not asked for, trying again", "task", id.String(), "error", err)
+		case o == nil || TaskState(o.State).Final():
+			return o, nil
+		}
+		wait = jitter(c.poll())
+	}
+}
