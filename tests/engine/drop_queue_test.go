@@ -162,3 +162,41 @@ func TestWorkflowRunsOfAllQueues(t *testing.T) {
 	exec(t, pool, `select absurd.drop_queue('weeks')`)
 	count("q false 1, q true 1")
 }
+
+// A partitioned queue is made while another one is dropped: it waits for the end of that, and neither is in the other's way.
+func TestPartitionedQueueIsMadeBesideADrop(t *testing.T) {
+	t.Parallel()
+	for when, begin := range map[string]string{
+		"the queue is left out of the view": `select absurd.join_workflow_runs(queue_no) from absurd.queues where queue_name = 'old'`,
+		"the queue is dropped":              `select absurd.drop_queue('old')`,
+	} {
+		t.Run(when, func(t *testing.T) {
+			t.Parallel()
+			pool := newEngine(t)
+			exec(t, pool, `select absurd.create_queue('old', 'partitioned')`)
+			tx, err := pool.Begin(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tx.Rollback(t.Context()) //nolint:errcheck // it has ended
+			exec(t, tx, begin)
+			made := make(chan error, 1)
+			go func() {
+				_, err := pool.Exec(t.Context(), `select absurd.create_queue('new', 'partitioned')`)
+				made <- err
+			}()
+			waitForLocks(t, pool, 1)
+			exec(t, tx, `select absurd.drop_queue('old')`)
+			if err := tx.Commit(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-made; err != nil {
+				t.Fatal(err)
+			}
+			exec(t, pool, `select * from absurd.spawn_tasks('new', '{t}', '{1}', null)`)
+			if got := column[string](t, pool, `select queue from absurd.workflow_runs`); len(got) != 1 || got[0] != "new" {
+				t.Errorf("workflow runs of queues %q", got)
+			}
+		})
+	}
+}

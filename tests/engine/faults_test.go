@@ -87,6 +87,8 @@ func TestAttemptsAreFinite(t *testing.T) {
 func TestOpenTransactionDelaysNoOtherFlush(t *testing.T) {
 	t.Parallel()
 	pool := newEngine(t)
+	exec(t, pool, `do $$ begin execute format('alter database %I set lock_timeout = ''20s''', current_database()); end $$`)
+	pool.Reset() // the sessions that come now fail where they would wait for the transaction
 	w := newWorker(t, pool)
 	ids := spawn(t, pool, "", "", "", "", `{"priority": 1}`)
 	held := w.claim(4)
@@ -101,7 +103,6 @@ func TestOpenTransactionDelaysNoOtherFlush(t *testing.T) {
 	exec(t, tx, `select absurd.spawn_task('q', 'new', '{}', '{"idempotency_key": "k"}')`)
 	exec(t, tx, `select * from absurd.spawn_tasks('q', '{t,other}', '{1,2}', null)`)
 
-	began := time.Now()
 	w.mustCommit(
 		pass{task: held[0], action: "complete", payload: `1`, records: []record{value("a", `1`)}},
 		pass{task: held[1], action: "suspend", waits: []wait{{"w", "go", time.Time{}}}},
@@ -114,9 +115,6 @@ func TestOpenTransactionDelaysNoOtherFlush(t *testing.T) {
 		t.Error(err)
 	}
 	sweep(t, pool, 100)
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("beside an open transaction a flush, a claim, a spawn and a sweep took %s", took)
-	}
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}

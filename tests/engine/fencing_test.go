@@ -45,7 +45,7 @@ func TestRunsStayWhileTheirRecordsAreWritten(t *testing.T) {
 			if name == "sweep" {
 				<-ended // it passes the worker over
 			} else {
-				waitUntil(t, pool, `select exists (select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())`)
+				waitForLocks(t, pool, 1)
 			}
 			if state := outcome(t, pool, id).State; state != "running" {
 				t.Fatalf("the task is %s while its record is not committed", state)
@@ -85,7 +85,7 @@ func TestRecordsWaitForTheEndOfTheirWorker(t *testing.T) {
 		}
 		answers <- got
 	}()
-	waitUntil(t, pool, `select exists (select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())`)
+	waitForLocks(t, pool, 1)
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"testing"
-	"time"
 
 	"github.com/absurdgen/absurdgen/db"
 )
@@ -23,7 +22,7 @@ func TestRenewalWaitsForNoNotice(t *testing.T) {
 	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
 	exec(t, tx, `update absurd.notices set noted_at = now()`)
 
-	limit, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	limit, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if _, err := db.New().RenewWorker(limit, pool, db.RenewWorkerParams{Worker: w.id, LeaseMs: lease}); err != nil {
 		t.Fatalf("renewal beside an open transaction: %v", err)

@@ -41,14 +41,24 @@ func listen(tb testing.TB, pool *pgxpool.Pool) func() []string {
 	}
 }
 
+// patience is how long a test waits for something that must come. It is no measure of speed.
+const patience = time.Minute
+
 // waitUntil waits until a query says true.
 func waitUntil(tb testing.TB, on querier, query string, args ...any) {
 	tb.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !one[bool](tb, on, query, args...); {
+	for deadline := time.Now().Add(patience); !one[bool](tb, on, query, args...); {
 		if time.Now().After(deadline) {
-			tb.Fatalf("still not true after 20 s: %s", query)
+			tb.Fatalf("still not true after %v: %s", patience, query)
 		}
 	}
+}
+
+// waitForLocks waits until at least n sessions of the pool's database wait for a lock that another session holds.
+func waitForLocks(tb testing.TB, pool *pgxpool.Pool, n int) {
+	tb.Helper()
+	waitUntil(tb, pool, `select count(*) >= $1 from pg_stat_activity
+		where datname = current_database() and backend_type = 'client backend' and wait_event_type = 'Lock' and wait_event <> 'extend'`, n)
 }
 
 // anHourPasses lets an hour pass for whatever sleeps: times move, since the clock does not.

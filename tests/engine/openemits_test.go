@@ -52,7 +52,7 @@ func TestFlushDoesNotWaitForAnOpenEmit(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Release()
-			exec(t, conn, `set statement_timeout = '2s'; set lock_timeout = '1s'`)
+			exec(t, conn, `set lock_timeout = '20s'`)
 			arg := w.arguments(
 				pass{task: claimed[0], action: "suspend", waits: []wait{{"a", "e", time.Time{}}}},
 				pass{task: claimed[1], action: "suspend", waits: []wait{{"b", "other", time.Time{}}}},
@@ -60,13 +60,14 @@ func TestFlushDoesNotWaitForAnOpenEmit(t *testing.T) {
 			if answers, err := w.try(conn, arg); err != nil || !slices.Equal(answers, []string{"ok", "ok", "ok"}) {
 				t.Fatalf("flush beside the open transaction: %v, %v", answers, err)
 			}
-			if timeout := one[string](t, conn, `show lock_timeout`); timeout != "1s" {
+			if timeout := one[string](t, conn, `show lock_timeout`); timeout != "20s" {
 				t.Errorf("lock_timeout is %s after the flush", timeout)
 			}
 
-			waitUntil(t, pool, `select min(due_at) < clock_timestamp() from absurd.timers where kind = 'e'`)
+			first := one[time.Time](t, pool, `select min(due_at) from absurd.timers where kind = 'e'`)
+			waitUntil(t, pool, `select $1 < clock_timestamp()`, first)
 			sweep(t, pool, 10) // the look again finds the row still locked, and arms the next one
-			if n := one[int](t, pool, `select count(*) from absurd.timers where kind = 'e' and due_at > clock_timestamp()`); n != 1 {
+			if n := one[int](t, pool, `select count(*) from absurd.timers where kind = 'e' and due_at > $1`, first); n != 1 {
 				t.Fatalf("%d looks armed", n)
 			}
 			if !test.commit {
@@ -121,7 +122,7 @@ func TestEmitSeesAWaitThatIsBeingStored(t *testing.T) {
 		defer close(done)
 		emit(t, pool, "e", `1`)
 	}()
-	waitUntil(t, pool, `select exists (select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())`)
+	waitForLocks(t, pool, 1)
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +247,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 	}
 	checkInvariants(t, pool)
 	w := newWorker(t, pool)
-	for deadline := time.Now().Add(20 * time.Second); one[bool](t, pool, `select exists (select from absurd.tasks where state <> 'c')`); {
+	for deadline := time.Now().Add(patience); one[bool](t, pool, `select exists (select from absurd.tasks where state <> 'c')`); {
 		if time.Now().After(deadline) {
 			t.Fatalf("tasks asleep for ever: %v", column[string](t, pool, `
 				select t.task_id || ' ' || t.state::text || ' ' || string_agg(w.event_name || ' ' || w.registered, ', ')

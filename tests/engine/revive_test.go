@@ -138,7 +138,7 @@ func TestRecordsStayInTheirAttempt(t *testing.T) {
 		_, err := pool.Exec(t.Context(), `select absurd.retry_task_now('q', $1)`, claimed[0].TaskID)
 		retried <- err
 	}()
-	waitUntil(t, pool, `select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')`)
+	waitForLocks(t, pool, 1)
 	if err := flush.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -97,7 +97,7 @@ func TestFindStepWaits(t *testing.T) {
 		}
 		found := make(chan db.StepRecord)
 		go func() { found <- w.findStep(task, "book") }()
-		waitUntil(t, pool, `select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')`)
+		waitForLocks(t, pool, 1)
 		end, want := pgx.Tx.Rollback, "ok"
 		if commits {
 			end, want = pgx.Tx.Commit, "recorded"

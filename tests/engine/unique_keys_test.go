@@ -25,7 +25,7 @@ func TestSpawnsAndMessagesDoNotDeadlock(t *testing.T) {
 	exec(t, held, `select from absurd.unique_keys where unique_key = 'b' for update`)
 	waiting := func(n int) {
 		t.Helper()
-		waitUntil(t, pool, `select count(*) >= $1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`, n)
+		waitForLocks(t, pool, n)
 	}
 	ended := make(chan error, 2)
 	go func() {
@@ -81,7 +81,7 @@ func TestOwnerEndsWhileASpawnWaits(t *testing.T) {
 		}
 		spawned <- ids
 	}()
-	waitUntil(t, pool, `select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')`)
+	waitForLocks(t, pool, 1)
 	if err := held.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}

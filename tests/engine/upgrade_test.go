@@ -111,7 +111,7 @@ func useUpgraded(t *testing.T, pool *pgxpool.Pool, h held) {
 	if h.partitioned {
 		queues = append(queues, "weekly")
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for _, queue := range queues {
 		open := `select count(*)::int from absurd.t_` + queue + ` where state not in ('completed', 'failed')`
 		for one[int](t, pool, open) > 0 {

@@ -186,7 +186,7 @@ func TestWorkerStaysWhileItClaims(t *testing.T) {
 			if name == "sweep" {
 				<-ended // it passes the worker over
 			} else {
-				waitUntil(t, pool, `select exists (select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())`)
+				waitForLocks(t, pool, 1)
 			}
 			if err := tx.Commit(t.Context()); err != nil {
 				t.Fatal(err)
