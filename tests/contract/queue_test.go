@@ -16,6 +16,9 @@ import (
 // null is how a session shows SQL null.
 const null = "∅"
 
+// patience is how long a case waits for something that must come. It is no measure of speed.
+const patience = 3 * time.Minute
+
 // start is when the frozen clock of a case begins.
 var start = time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
 
@@ -61,7 +64,7 @@ func (s *session) findStorage() {
 // newSession connects with the clock frozen at start.
 func newSession(t *testing.T, dsn, queue string) *session {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
@@ -70,7 +73,7 @@ func newSession(t *testing.T, dsn, queue string) *session {
 	t.Cleanup(func() { conn.Close(context.Background()) })
 	s := &session{t: t, dsn: dsn, queue: queue, conn: conn}
 	s.exec("set timezone = 'UTC'")
-	s.exec("set statement_timeout = '30s'")
+	s.exec("set statement_timeout = '2min'")
 	s.at(0)
 	return s
 }
@@ -105,7 +108,7 @@ func (s *session) try(sql string, args ...any) ([]string, error) {
 			values[i] = []byte(fmt.Sprint(arg))
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	result := s.conn.PgConn().ExecParams(ctx, sql, values, nil, nil, nil).Read()
 	if result.Err != nil {
@@ -231,7 +234,7 @@ func (s *session) background(fn func() error) (wait func() error) {
 	done := make(chan error, 1)
 	watcher := s.another()
 	go func() { done <- fn() }()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		select {
 		case err := <-done:

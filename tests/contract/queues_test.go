@@ -39,7 +39,7 @@ func queues() []pin {
 			writer := s.another()
 			writer.exec("begin")
 			writer.spawn("{}")
-			s.exec("set lock_timeout = '1s'")
+			s.exec("set lock_timeout = '20s'")
 			s.exec("select absurd.create_queue({q})")
 			writer.exec("commit")
 		}},

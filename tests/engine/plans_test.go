@@ -210,6 +210,7 @@ func TestEventsAreFoundByName(t *testing.T) {
 	defer conn.Close(t.Context())
 	exec(t, pool, `alter table absurd.events set (autovacuum_enabled = off)`)
 	exec(t, pool, `analyze absurd.events`)
+	exec(t, conn, `set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off`) // as the functions do that call what looks at a wait
 	calls := map[string]string{
 		"emit":           `select * from absurd.emit_events('q', array[$1], array['1'::jsonb])`,
 		"look at a wait": `select * from absurd.meet_events((select queue_no from absurd.queues), array['` + uuidText(task) + `'::uuid], array[$1], array[''], array[$1], now())`,
@@ -217,8 +218,10 @@ func TestEventsAreFoundByName(t *testing.T) {
 	measure := func(round string) map[string]int {
 		pages := map[string]int{}
 		for what, query := range calls {
-			for n := range 3 { // the first of a session reads the catalog
-				pages[what] = pagesOf(t, conn, query, fmt.Sprint(what, round, n))
+			for n := range 8 { // after five a plan is kept. The cheapest: the first reads the catalog, and now and then another one does
+				if touched := pagesOf(t, conn, query, fmt.Sprint(what, round, n)); n == 0 || touched < pages[what] {
+					pages[what] = touched
+				}
 			}
 		}
 		return pages
