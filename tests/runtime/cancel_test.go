@@ -96,7 +96,7 @@ func TestCrashInCleanup(t *testing.T) {
 		}
 		return nil
 	})
-	r.work(workflow.WorkerOptions{Lease: time.Second, Parked: -1}, s.bindings()...)
+	r.work(workflow.WorkerOptions{Lease: time.Hour, Parked: -1}, s.bindings()...)
 	task := spawn(r, s.flow, 0)
 	r.awaitState(task.ID, "sleeping")
 	if err := task.Cancel(r.ctx); err != nil {
@@ -106,6 +106,7 @@ func TestCrashInCleanup(t *testing.T) {
 	r.exec(`update absurd.workers set lease_expires_at = now() - interval '1 second'`)
 	r.exec(`select * from absurd.sweep(100)`)
 	defer close(crashed)
+	r.work(workflow.WorkerOptions{}, s.bindings()...)
 	if _, err := task.Result(r.ctx); !errors.Is(err, workflow.ErrCancelled) {
 		t.Errorf("result: %v, want ErrCancelled", err)
 	}

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"testing"
-	"time"
 
 	"github.com/absurdgen/absurdgen/workflow"
 )
@@ -17,9 +16,5 @@ func TestCloseTwice(t *testing.T) {
 		c.Close()
 		c.Close()
 	}()
-	select {
-	case <-done:
-	case <-time.After(5 * time.Second):
-		t.Error("the second Close does not return")
-	}
+	receive(r, "the end of the second Close", done)
 }

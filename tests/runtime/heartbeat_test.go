@@ -3,7 +3,9 @@ package runtime
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -103,24 +105,30 @@ func TestHeartbeatsAreStoredNowAndThen(t *testing.T) {
 	r.exec(`create function public.note_write() returns trigger language plpgsql as $$
 		begin insert into public.writes values (new.outcome); return new; end $$`)
 	r.exec(`create trigger note_write before insert or update on absurd.checkpoints for each row execute function public.note_write()`)
-	step, flow, bound := copying()
+	step, flow, bound := copying(workflow.Attempts(1))
 	r.work(workflow.WorkerOptions{}, bound, step.Bind(func(ctx context.Context) (int, error) {
-		stored := func() int { return one[int](r, `select count(*) from public.writes where name = 'n'`) }
-		n := 0
-		for ; stored() < 2; n++ {
+		began := time.Now()
+		for n := 0; ; n++ {
 			if err := workflow.Heartbeat(ctx, n); err != nil {
 				return 0, err
 			}
+			if n%100 != 99 {
+				continue
+			}
+			writes := one[int](r, `select count(*) from public.writes where name = 'n'`)
+			if took := time.Since(began); writes > 1+int(took/time.Second) {
+				return 0, fmt.Errorf("%d writes in %v", writes, took)
+			}
+			if writes == 2 {
+				return writes, nil
+			}
 		}
-		return n, nil
 	}))
 	task, err := flow.Spawn(r.ctx, r.client)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := result(r, task); n < 20 {
-		t.Errorf("%d heartbeats for two writes", n)
-	}
+	result(r, task)
 }
 
 func TestHeartbeatEndsWithItsContext(t *testing.T) {
@@ -157,7 +165,8 @@ func TestHeartbeatOutsideStep(t *testing.T) {
 func TestHeartbeatTimeout(t *testing.T) {
 	r := newRig(t)
 	const limit = 200 * time.Millisecond
-	step, flow, bound := copying(workflow.Attempts(3), quick, workflow.HeartbeatTimeout(limit))
+	// Where the machine is slow, more attempts may fall silent than are meant to.
+	step, flow, bound := copying(workflow.Attempts(100), quick, workflow.HeartbeatTimeout(limit))
 	release := make(chan struct{})
 	t.Cleanup(func() { close(release) })
 	var causes []string
@@ -167,24 +176,32 @@ func TestHeartbeatTimeout(t *testing.T) {
 		}
 	}}}, bound, step.Bind(func(ctx context.Context) (int, error) {
 		last, _ := workflow.LastHeartbeat[copied](ctx)
-		if err := workflow.Heartbeat(ctx, copied{last.Rows + 1}); err != nil {
-			return 0, err
+		if last.Rows < 2 {
+			if err := workflow.Heartbeat(ctx, copied{last.Rows + 1}); err != nil {
+				return 0, err
+			}
 		}
-		switch info, _ := workflow.InfoOf(ctx); info.Attempt {
-		case 1:
+		switch last.Rows {
+		case 0:
 			<-ctx.Done()
 			if workflow.Heartbeat(ctx, copied{100}) == nil {
 				t.Error("a heartbeat after the end of the context was taken")
 			}
 			return 0, ctx.Err()
-		case 2:
+		case 1:
 			<-release
 			return 0, nil
 		}
-		for began := time.Now(); time.Since(began) < 2*limit; { // alive
-			if err := workflow.Heartbeat(ctx, copied{last.Rows + 1}); err != nil {
+		began := time.Now()
+		for beat := began; time.Since(began) < 2*limit; { // alive
+			now := time.Now()
+			if err := workflow.Heartbeat(ctx, last); err != nil {
+				if quiet := time.Since(beat); quiet < limit {
+					t.Errorf("given up %v after a heartbeat", quiet)
+				}
 				return 0, err
 			}
+			beat = now
 			select {
 			case <-ctx.Done():
 			case <-time.After(limit / 20):
@@ -197,10 +214,11 @@ func TestHeartbeatTimeout(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := result(r, task); got != 3 {
-		t.Errorf("result %d, want the third attempt's", got)
+		t.Errorf("result %d, want that of an attempt after two that fell silent", got)
 	}
 	const silent = "the step did not call workflow.Heartbeat for 200ms, its heartbeat timeout"
-	if diff := cmp.Diff([]string{silent + " (context canceled)", silent}, causes); diff != "" {
+	slices.Sort(causes)
+	if diff := cmp.Diff([]string{silent, silent + " (context canceled)"}, slices.Compact(causes)); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -66,6 +66,8 @@ func TestReceiveTimesOut(t *testing.T) {
 	parkedAndReplayed(t, func(t *testing.T, o workflow.WorkerOptions) {
 		r := newRig(t)
 		flow := workflow.NewFlow[string, string]("flow")
+		task := spawn(r, flow, "")
+		r.send(task.ID, "first")
 		r.work(o, flow.Bind(func(ctx workflow.Context, _ string) (string, error) {
 			first, err := notes.Receive(ctx, time.Nanosecond) // as a look whether there is one
 			if err != nil {
@@ -77,8 +79,6 @@ func TestReceiveTimesOut(t *testing.T) {
 			second, err := notes.Receive(ctx, time.Hour)
 			return first + ", " + second, err
 		}))
-		task := spawn(r, flow, "", workflow.WithStartAt(time.Now().Add(100*time.Millisecond)))
-		r.send(task.ID, "first")
 		r.eventually("the timeout is recorded", func() bool { return len(r.records(task.ID)) == 2 })
 		r.send(task.ID, "second")
 		if got := result(r, task); got != "first, second" {

@@ -88,7 +88,7 @@ func TestNoGoroutineIsLeft(t *testing.T) {
 		w.end()
 	})
 	// Connections that were closed take a moment to notice.
-	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
+	for deadline := time.Now().Add(patience); runtime.NumGoroutine() > before; runtime.Gosched() {
 		if time.Now().After(deadline) {
 			stacks := make([]byte, 1<<20)
 			stacks = stacks[:runtime.Stack(stacks, true)]

@@ -16,13 +16,14 @@ import (
 func TestPausedPastLease(t *testing.T) {
 	r := newRig(t)
 	world := r.newEffects()
-	a := r.startProcess(processOptions{Lease: time.Second})
+	a := r.startProcess(processOptions{Lease: 10 * time.Second})
 	task := spawn(r, handover, "hold")
 	r.eventually("a holds the step", func() bool { return r.noted(a.name, "begun") == 1 })
 
 	if err := a.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	r.exec(`update absurd.workers set lease_expires_at = now() - interval '1 second'`) // so much time passes
 	b := r.work(workflow.WorkerOptions{Name: "b"}, handoverBindings(world, "b", false)...)
 	if got, want := result(r, task), []string{a.name, "b"}; !slices.Equal(got, want) {
 		t.Errorf("result %v, want %v: the first step's record and b's second step", got, want)

@@ -14,7 +14,7 @@ import (
 
 // secondTry is a workflow with a step whose first attempt fails, beside one that holds on to the run in a worker process.
 var (
-	secondTryFlaky = workflow.NewStepOut[int]("second-try.flaky", workflow.Attempts(3), workflow.Backoff(2*time.Second, 2*time.Second))
+	secondTryFlaky = workflow.NewStepOut[int]("second-try.flaky", workflow.Attempts(3), workflow.Backoff(5*time.Second, 5*time.Second))
 	secondTryHeld  = workflow.NewStepOut[int]("second-try.held")
 	secondTry      = workflow.NewFlow[string, []int]("second-try")
 )
