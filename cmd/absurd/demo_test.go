@@ -146,7 +146,7 @@ func TestDemoKeep(t *testing.T) {
 		if err := stop.Run(); err != nil {
 			t.Error(err)
 		}
-		for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 			conn, err := pgx.Connect(context.Background(), said[1])
 			if err != nil {
 				return
@@ -345,7 +345,7 @@ func leftovers(t *testing.T, pid int) remains {
 // mustGo waits until nothing remains: after a kill -9 others have to notice.
 func (r remains) mustGo(t *testing.T) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		var there []string
 		for _, pid := range r.pids {

@@ -53,7 +53,7 @@ func TestVirtualTime(t *testing.T) {
 			env.Errorf("records\n%swant\n%s", names, want)
 		}
 	})
-	if took := time.Since(began); took > 20*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("it took %v of real time", took)
 	}
 }
