@@ -71,6 +71,7 @@ declare
   v_attempts integer[];
   v_waiting  boolean[];
   v_answers  text[];
+  v_seqs     bigint[];   -- of the records; null: as they come
   v_stored   bigint;
   v_more     integer[] := p_child_units || p_unwanted_units; -- units that touch more than their own records
   v_related  uuid[];     -- tasks that have ended and have relatives
@@ -122,12 +123,17 @@ begin
       from unnest(p_tasks, v_rows) with ordinality u(task_id, row, unit);
     end if;
     if cardinality(p_record_units) > 0 then
+      if p_resend or p_renews then
+        -- What is new and what replaces a pending record is written by two statements, in the one order in which it was handed in: that
+        -- order says which branch wins a race.
+        v_seqs := array(select nextval('absurd.checkpoint_seq') from unnest(p_record_units));
+      end if;
       -- Not "on conflict", which costs a second WAL record a row.
-      insert into absurd.checkpoints (recorded_at, fingerprint, task_id, queue_no, attempt, kind, outcome, checkpoint_name, state)
-      select coalesce(u.recorded_at, v_now), coalesce(u.fingerprint, 0), p_tasks[u.unit], v_queue_no, v_attempts[u.unit],
-             u.kind::"char", u.outcome::"char", u.name, u.state
-      from unnest(p_record_units, p_record_names, p_record_kinds, p_record_outcomes, p_record_fingerprints, p_record_times, p_record_states)
-        u(unit, name, kind, outcome, fingerprint, recorded_at, state)
+      insert into absurd.checkpoints (seq, recorded_at, fingerprint, task_id, queue_no, attempt, kind, outcome, checkpoint_name, state)
+      select coalesce(u.seq, nextval('absurd.checkpoint_seq')), coalesce(u.recorded_at, v_now), coalesce(u.fingerprint, 0), p_tasks[u.unit],
+             v_queue_no, v_attempts[u.unit], u.kind::"char", u.outcome::"char", u.name, u.state
+      from unnest(p_record_units, p_record_names, p_record_kinds, p_record_outcomes, p_record_fingerprints, p_record_times, p_record_states, v_seqs)
+        u(unit, name, kind, outcome, fingerprint, recorded_at, state, seq)
       where v_held[u.unit]
         and not ((p_resend or p_renews) and exists (
           select from absurd.checkpoints c
@@ -136,10 +142,10 @@ begin
       get diagnostics v_stored = row_count;
       if (p_resend or p_renews) and v_stored < (select count(*) from unnest(p_record_units) u(unit) where v_held[u.unit]) then
         update absurd.checkpoints c
-        set seq = nextval('absurd.checkpoint_seq'), recorded_at = coalesce(u.recorded_at, v_now), fingerprint = coalesce(u.fingerprint, 0),
+        set seq = u.seq, recorded_at = coalesce(u.recorded_at, v_now), fingerprint = coalesce(u.fingerprint, 0),
             attempt = v_attempts[u.unit], kind = u.kind::"char", outcome = u.outcome::"char", state = u.state
-        from unnest(p_record_units, p_record_names, p_record_kinds, p_record_outcomes, p_record_fingerprints, p_record_times, p_record_states)
-          u(unit, name, kind, outcome, fingerprint, recorded_at, state)
+        from unnest(p_record_units, p_record_names, p_record_kinds, p_record_outcomes, p_record_fingerprints, p_record_times, p_record_states, v_seqs)
+          u(unit, name, kind, outcome, fingerprint, recorded_at, state, seq)
         cross join lateral (
           select x.ctid as row from absurd.checkpoints x
           where x.queue_no = v_queue_no and x.task_id = p_tasks[u.unit] and x.checkpoint_name = u.name and x.outcome = 'n'

@@ -20,6 +20,7 @@ func Run(t *testing.T, make Maker) {
 		"a lease that has ended fences its worker":           leases,
 		"the tenth lost lease in a row fails the task":       poison,
 		"the first record of a name stays":                   firstRecord,
+		"records keep the order of their commit":             recordOrder,
 		"a retry removes failures and supersedes":            retries,
 		"an event wakes, early or late":                      events,
 		"a run that goes on learns of its waits":             watches,
@@ -143,6 +144,15 @@ func firstRecord(s *suite) {
 	named := make(map[store.ID][]replay.Record)
 	s.must(s.engine.LoadNamed(s.ctx, []store.Named{{Task: c.Task, Name: "x"}, {Task: c.Task, Name: "z"}}, named))
 	equal(s, "named", len(named[c.Task]), 1)
+}
+
+func recordOrder(s *suite) {
+	c := s.started(store.SpawnOptions{})
+	u := store.Unit{Action: store.Record, Records: []replay.Record{step("b", 'n'), step("d", 'n')}}
+	equal(s, "two attempts", s.commit(s.engine, c, u), store.OK)
+	u = store.Unit{Action: store.Record, Records: []replay.Record{step("a", 'v'), step("b", 'v'), step("c", 'v'), step("d", 'f'), step("e", 'v')}, Renews: true}
+	equal(s, "outcomes, of which two replace them", s.commit(s.engine, c, u), store.OK)
+	equal(s, "records", s.records(c.Task), []string{"v a", "v b", "v c", "f d", "v e"})
 }
 
 func retries(s *suite) {
