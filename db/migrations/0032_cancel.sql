@@ -81,7 +81,7 @@ begin
   end if;
   if v_task.state in ('p', 'r', 's', 'b')
     and absurd.end_or_ask(v_task, false,
-      v_now + coalesce(least(p_cleanup_ms, 31536000000) * interval '1 millisecond', absurd.cleanup_time()), v_now)
+      v_now + case when p_cleanup_ms is null then absurd.cleanup_time() else least(p_cleanup_ms, 31536000000) * interval '1 millisecond' end, v_now)
     and (v_task.parent_id is not null or v_task.children is not null) then
     perform absurd.tell_relatives(v_queue_no, array[p_task], v_now);
   end if;

@@ -126,6 +126,18 @@ func cancels(s *suite) {
 	equal(s, "an unknown task is known", known, false)
 }
 
+func cancelDefault(s *suite) {
+	c := s.started(store.SpawnOptions{})
+	_, err := s.Store.RequestCancel(s.ctx, s.Queue, c.Task, 0)
+	s.must(err)
+	for _, state := range []store.State{store.Pending, store.Cancelled} {
+		s.Clock.Advance(30 * time.Second)
+		_, err := s.workers.Sweep(s.ctx, 9)
+		s.must(err)
+		equal(s, "state", s.state(c.Task).State, state)
+	}
+}
+
 func terminations(s *suite) {
 	parent, kids := s.family(2)
 	u := store.Unit{Action: store.Suspend}

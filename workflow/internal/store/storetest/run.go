@@ -39,6 +39,7 @@ func Run(t *testing.T, make Maker) {
 		"a child is made once and answers its parent":        children,
 		"a child's end wakes whoever sleeps, or will":        childWakes,
 		"a request to end goes to children, with a deadline": cancels,
+		"a request to end gives a minute by default":         cancelDefault,
 		"a termination ends descendants at once":             terminations,
 		"an unwanted child is asked to end":                  unwanted,
 		"continuing begins anew":                             continuing,
