@@ -94,7 +94,7 @@ func TestLookWaitsForTheCommit(t *testing.T) {
 		lookAt: now.Add(-time.Minute), committing: true,
 	}
 	time.AfterFunc(50*time.Millisecond, func() { p.answer <- committed{answer: store.OK} })
-	if !p.await(now, time.Time{}, false) || p.committing {
+	if !p.await(now, time.Time{}, false, false) || p.committing {
 		t.Error("the pass has not waited for the answer")
 	}
 }

@@ -104,8 +104,8 @@ func (k *parked) close() {
 
 // resume has a parked pass go on under its new claim, with the outcomes that were recorded for its waits meanwhile.
 func (p *pass) resume(c store.Claimed, outcomes []replay.Record) {
-	p.claimed = c
-	p.over, p.suspended = false, false
+	p.claimed, p.seen = c, c.Claimed
+	p.over, p.suspended, p.fresh = false, false, false
 	p.ran, p.replayed = 0, 0
 	p.served(outcomes)
 }

@@ -50,6 +50,8 @@ type pass struct {
 	ran, replayed int
 	blocked       string    // why this worker cannot go on with the task; empty: it can
 	lookAt        time.Time // when the pass looks at its waits again; see watch
+	seen          time.Time // what its waits had come to then is known
+	fresh         bool      // the store does not know of some of them
 	news          bool      // one of them has an outcome
 	aside         bool      // it has no place among those that run: see waitAside
 	failing, over bool
@@ -63,7 +65,7 @@ const holdFor = 250 * time.Millisecond
 
 func newPass(s *session, q *claimer, c store.Claimed, flow Binding, history []replay.Record) *pass {
 	p := &pass{
-		session: s, queue: q, claimed: c, flow: flow, ctx: s.stepCtx,
+		session: s, queue: q, claimed: c, flow: flow, ctx: s.stepCtx, seen: c.Claimed,
 		info:     &passInfo{task: c.Task, generation: c.Generation, tenant: c.Tenant, queue: q.name, registry: s.registry, workflow: c.Name, log: s.log, headers: c.Headers},
 		returned: returned{some: make(chan struct{}, 1)},
 		running:  make(map[*replay.Op]running),
@@ -99,7 +101,9 @@ func (p *pass) run() {
 	}()
 	for {
 		now := p.session.clock.now()
-		p.replay.Advance(now)
+		if !p.advance(now) {
+			return
+		}
 		p.retryDue(now)
 		status := p.replay.Run()
 		p.drop(p.replay.Abandoned())
@@ -143,7 +147,7 @@ func (p *pass) run() {
 			case quiet && stopping:
 				p.end(&store.Unit{Action: store.Release}, PassReleased)
 				return
-			case !stopping && due(p.nextLook(now), now):
+			case !stopping && due(p.nextLook(now, hold), now):
 				if !p.watch(timer, now) {
 					return
 				}
@@ -154,17 +158,18 @@ func (p *pass) run() {
 				p.startSteps()
 			}
 		}
-		if !p.await(now, timer, stopping) {
+		if !p.await(now, timer, hold, stopping) {
 			return
 		}
 	}
 }
 
-// await waits for the next thing to happen. timer is when the pass can move by itself. It reports whether the pass goes on.
-func (p *pass) await(now, timer time.Time, stopping bool) bool {
+// await waits for the next thing to happen. timer is when the pass can move by itself, hold says that it is waited for in memory. It
+// reports whether the pass goes on.
+func (p *pass) await(now, timer time.Time, hold, stopping bool) bool {
 	var due <-chan time.Time
 	at := timer // a step may hold the pass in memory for longer than that
-	if look := p.nextLook(now); !look.IsZero() && !stopping && !p.committing && (at.IsZero() || look.Before(at)) {
+	if look := p.nextLook(now, hold); !look.IsZero() && !stopping && !p.committing && (at.IsZero() || look.Before(at)) {
 		at = look
 	}
 	if !at.IsZero() {

@@ -8,15 +8,18 @@ import (
 )
 
 // A pass that has a step running and waits for something else beside it, as a race of an event and a step does, looks now and
-// then whether what it waits for has come. Its first look is when the step has run for a while, so that quick steps cost nothing.
+// then whether what it waits for has come. Its first look is when the step has run for a while, so that quick steps cost nothing; but
+// where a sleep is about to end it is at once, because what is there already has come before.
 const (
 	watchAfter = 250 * time.Millisecond
 	watchEvery = 500 * time.Millisecond
 )
 
-// nextLook returns when the pass looks next; the zero time when it has no reason to.
-func (p *pass) nextLook(now time.Time) time.Time {
+// nextLook returns when the pass looks next; the zero time when it has no reason to. hold: it can move by itself, soon.
+func (p *pass) nextLook(now time.Time, hold bool) time.Time {
 	switch {
+	case hold && p.fresh && len(p.waiting) > 0:
+		p.lookAt = now
 	case len(p.waiting) == 0 || len(p.running) == 0:
 		p.lookAt = time.Time{}
 	case p.lookAt.IsZero():
@@ -25,13 +28,27 @@ func (p *pass) nextLook(now time.Time) time.Time {
 	return p.lookAt
 }
 
+// advance tells the workflow the time. Before a sleep ends beside open waits the pass looks at these, unless the store has told of them
+// since: what was recorded before the sleep was over wins a race with it, also when this pass has not heard of it. It reports whether
+// the pass goes on.
+func (p *pass) advance(now time.Time) bool {
+	p.replay.Advance(p.seen)
+	if wake := p.replay.NextWake(); len(p.waiting) > 0 && due(wake, now) {
+		if !p.committed() || !p.watch(wake, now) {
+			return false
+		}
+	}
+	p.replay.Advance(now)
+	return true
+}
+
 // due reports whether a time, if it is one, has come.
 func due(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
 
 // watch looks at the waits, and has the branches go on that they are met for. due is when a sleep ends. It reports whether the pass
 // goes on. Nothing else happens in the pass meanwhile: a message that is given to a wait must find it open.
 func (p *pass) watch(due, now time.Time) bool {
-	p.lookAt = now.Add(watchEvery)
+	p.lookAt, p.seen, p.fresh = now.Add(watchEvery), now, false
 	p.commit(&store.Unit{Action: store.Watch, Due: due, Waits: p.openWaits()})
 	if !p.committed() {
 		return false
@@ -78,7 +95,7 @@ func (p *pass) wait(op *replay.Op) {
 	if p.waiting == nil {
 		p.waiting = make(map[string]*replay.Op)
 	}
-	p.waiting[op.Name] = op
+	p.waiting[op.Name], p.fresh = op, true
 }
 
 // openWaits returns the waits that the run sleeps on, in the order of asking.

@@ -226,7 +226,8 @@ end
 $$;
 
 -- time_out_waits ends those waits of the given tasks whose time is up, but leaves those of await_event
--- (wake_event is set) to claim_task. The tasks are locked by the caller.
+-- (wake_event is set) to claim_task. Each is recorded with its own time, not with that of the look: a timeout and a sleep that race have
+-- their order, however late both are looked at. The tasks are locked by the caller.
 create function absurd.time_out_waits(p_queue_no integer, p_tasks uuid[], p_now timestamptz) returns void
 language plpgsql
 as $$
@@ -240,10 +241,10 @@ begin
         select w.ctid as row from absurd.waits w where w.queue_no = p_queue_no and w.task_id = u.task_id and w.timeout_at <= p_now offset 0
       ) x
       where (select t.wake_event from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = u.task_id) is null))
-    returning w.task_id, w.step_name, w.kind
+    returning w.task_id, w.step_name, w.kind, w.timeout_at
   )
   insert into absurd.checkpoints as c (recorded_at, task_id, queue_no, attempt, kind, outcome, checkpoint_name)
-  select p_now, l.task_id, p_queue_no, (select t.attempt from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = l.task_id),
+  select l.timeout_at, l.task_id, p_queue_no, (select t.attempt from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = l.task_id),
          l.kind, 't', l.step_name
   from late l
   on conflict (queue_no, task_id, checkpoint_name) do update

@@ -27,7 +27,7 @@
 -- Answers, one row a unit:
 --
 --   ok         written
---   requested  written, and somebody has asked the task to end
+--   requested  written, and somebody has asked the task to end (watch: there may be news, too)
 --   news       written (watch), and one of the unit's waits has an outcome
 --   busy       another transaction has locked the task's row: nothing of this unit was written; try again
 --   lost       the run is not (or no longer) this worker's under this token, or the worker's lease has ended: nothing was
@@ -163,7 +163,7 @@ begin
       v_related := absurd.end_passes(v_queue_no, v_rows, p_tasks, p_actions, p_payloads, v_waiting, v_now);
     end if;
     if p_actions && array['watch'] then
-      select array_agg(case when u.news then 'news' else u.answer end order by u.unit) into v_answers
+      select array_agg(case when u.news and u.answer = 'ok' then 'news' else u.answer end order by u.unit) into v_answers
       from unnest(v_answers, absurd.watch_waits(v_queue_no, v_rows, p_tasks, p_actions, p_due, v_waiting,
         p_wait_units, p_wait_names, p_wait_kinds, p_wait_events, p_wait_timeouts, v_now)) with ordinality u(answer, news, unit);
     end if;

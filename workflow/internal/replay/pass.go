@@ -248,9 +248,10 @@ func (p *Pass) StartSleep(op *Op, wake time.Time) {
 	p.wakeIfDue(op)
 }
 
-// Advance tells the engine's time and ends the sleeps that are over by then.
+// Advance tells the engine's time and ends the sleeps that are over by then. Before the frontier check it does nothing: the history is as
+// of the time that New was given, and what was recorded after that may have come before the end of a sleep.
 func (p *Pass) Advance(now time.Time) {
-	if !now.After(p.now) {
+	if !p.live || !now.After(p.now) {
 		return
 	}
 	p.now = now

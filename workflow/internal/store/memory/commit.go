@@ -15,11 +15,15 @@ func (e *engine) Commit(_ context.Context, units []*store.Unit, resend bool) ([]
 	defer leave()
 	_, lost := e.alive(e.worker, now)
 	for _, u := range units {
-		err := checkUnit(u)
-		if err == nil && lost == nil && e.holds(e.q.tasks[u.Task], u) {
-			err = e.checkChildren(u)
+		if err := checkUnit(u); err != nil {
+			return nil, err
 		}
-		if err != nil {
+	}
+	for _, u := range units {
+		if lost != nil || !e.holds(e.q.tasks[u.Task], u) {
+			continue
+		}
+		if err := e.checkChildren(u); err != nil {
 			return nil, err
 		}
 	}

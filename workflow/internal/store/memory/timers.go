@@ -111,13 +111,14 @@ func (s *Store) fireWakes(q *queue, limit int, now time.Time) int {
 
 func compareIDs(a, b *task) int { return strings.Compare(string(a.id[:]), string(b.id[:])) }
 
-// timeOutWaits records the timeout of those waits whose time is up.
+// timeOutWaits records the timeout of those waits whose time is up. Its time is that, and not the time at which it is found: a timeout and
+// a sleep that race have their order, however late both are looked at.
 func (t *task) timeOutWaits(now time.Time) {
 	t.waits = slices.DeleteFunc(t.waits, func(w store.Wait) bool {
 		if !due(w.Timeout, now) {
 			return false
 		}
-		t.write(outcome(w, replay.Timeout, now, nil))
+		t.write(outcome(w, replay.Timeout, w.Timeout, nil))
 		return true
 	})
 }

@@ -222,7 +222,13 @@ func watches(s *suite) {
 	equal(s, "a time is up", s.commit(s.engine, c, again), store.News)
 	equal(s, "records", s.records(c.Task), []string{"v w1", "t w2"})
 	s.emit("never")
-	equal(s, "complete", s.commit(s.engine, c, store.Unit{Action: store.Complete}), store.OK)
+	s.emit("e2")
+	_, err := s.Store.RequestCancel(s.ctx, s.Queue, c.Task, 0)
+	s.must(err)
+	again.Waits = []store.Wait{wait("w3", "e2", time.Time{})}
+	equal(s, "a request, which comes before news", s.commit(s.engine, c, again), store.Requested)
+	equal(s, "records", s.records(c.Task), []string{"v w1", "t w2", "v w3"})
+	equal(s, "complete", s.commit(s.engine, c, store.Unit{Action: store.Complete}), store.Requested)
 	equal(s, "under an old claim", watch(), store.Lost)
 }
 
@@ -234,11 +240,14 @@ func timeouts(s *suite) {
 	due, err := s.engine.NextDue(s.ctx)
 	s.must(err)
 	equal(s, "next due", due, soon)
-	s.Clock.Advance(2 * time.Second)
+	s.Clock.Advance(5 * time.Second)
 	c = s.claim(s.engine, 1)[0]
 	s.emit("e")
 	s.emit("e2")
 	equal(s, "records", s.records(c.Task), []string{"t w", "v v"})
+	records := make(map[store.ID][]replay.Record)
+	s.must(s.engine.Load(s.ctx, []store.ID{c.Task}, records))
+	equal(s, "time of the timeout", records[c.Task][0].Time, soon)
 }
 
 func policies(s *suite) {
