@@ -19,6 +19,9 @@ import (
 // commit or roll back; an error that it returns rolls back. When the transaction loses against another one (a deadlock, or a
 // serialization failure) it is run again, which costs no attempt.
 //
+// A function that does not return when its context has ended (at its timeout, with the worker's lease, at a shutdown) loses its
+// connection a second later, and with it the locks that the next attempt may need.
+//
 // As many such steps run at once as the client's pool has connections, less one.
 func (s Step[In, Out]) BindTx(f func(context.Context, pgx.Tx, In) (Out, error)) Binding {
 	return s.bindTx(f)
@@ -79,7 +82,7 @@ func (t *ownedTx) misused() error {
 }
 
 // decision says who ends an attempt that has a time limit: the limit, as long as the transaction does not try to commit; from then
-// on what is recorded is the truth, however long it takes.
+// on what is recorded is the truth, however long it takes. If it turns out that nothing was, the limit counts again.
 type decision struct{ atomic.Int32 }
 
 const (
@@ -91,6 +94,7 @@ const (
 func (d *decision) commit() bool {
 	return d.CompareAndSwap(undecided, committing) || d.Load() == committing
 }
+func (d *decision) reopen()      { d.CompareAndSwap(committing, undecided) }
 func (d *decision) giveUp() bool { return d.CompareAndSwap(undecided, givenUp) }
 
 // transact runs the step's function in a transaction, under the attempt's claim, until it is committed or has failed. ctx is the function's.
@@ -99,6 +103,7 @@ func (a *attempt) transact(ctx context.Context) (store.Recorded, error) {
 	rec := replay.Record{Name: a.op.Name, Kind: replay.Step, Outcome: replay.Value, Fingerprint: a.op.Fingerprint}
 	runs := 0
 	for again := 1; ; again++ {
+		a.ends.reopen() // before the look at ctx: if the limit was reached meanwhile, ctx has ended
 		if ctx.Err() != nil {
 			return store.Recorded{}, context.Cause(ctx)
 		}

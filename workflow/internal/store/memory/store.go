@@ -106,6 +106,11 @@ func (s *Store) Spawn(_ context.Context, queue string, tasks []store.Spawn) ([]s
 	if err != nil {
 		return nil, err
 	}
+	for i := range tasks { // data comes before options, as in a database
+		if err := checkJSON(tasks[i].Params); err != nil {
+			return nil, err
+		}
+	}
 	for i := range tasks {
 		if err := check(&tasks[i]); err != nil {
 			return nil, err

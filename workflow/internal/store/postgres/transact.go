@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -23,7 +24,7 @@ func (e *engine) Transact(ctx context.Context, run store.Held, work func(pgx.Tx)
 		return store.Recorded{}, err
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is left of it either way
-	rec, err := work(tx)
+	rec, err := whileWanted(ctx, tx, work)
 	if err != nil {
 		return store.Recorded{}, err
 	}
@@ -46,6 +47,29 @@ func (e *engine) Transact(ctx context.Context, run store.Held, work func(pgx.Tx)
 	}
 	return store.Recorded{Answer: store.OK, Outcome: &rec}, nil
 }
+
+// whileWanted does the work. When nobody has wanted it for breakAfter, its connection is closed: a function that ignores that its context
+// has ended would keep its locks from the next attempt. It meets an error when it uses the transaction again.
+func whileWanted(ctx context.Context, tx pgx.Tx, work func(pgx.Tx) (replay.Record, error)) (replay.Record, error) {
+	conn, over := tx.Conn().PgConn().Conn(), make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		late := time.NewTimer(breakAfter)
+		defer late.Stop()
+		select {
+		case <-late.C:
+			_ = conn.Close() // it is broken either way
+		case <-over:
+		}
+	})
+	defer func() { // also when the work panics: the connection may be another's then
+		stop()
+		close(over)
+	}()
+	return work(tx)
+}
+
+// breakAfter is how long a function that minds its context may take to return.
+const breakAfter = time.Second
 
 func (e *engine) FindStep(ctx context.Context, run store.Held, rec replay.Record) (store.Recorded, error) {
 	row, err := db.New().FindStep(ctx, e.pool, db.FindStepParams{
