@@ -203,7 +203,7 @@ type witnessEngine struct {
 func (e witnessEngine) Commit(ctx context.Context, units []*store.Unit, resend bool) ([]store.Answer, error) {
 	answers, err := e.Engine.Commit(ctx, units, resend)
 	for i, a := range answers {
-		if a == store.OK {
+		if a == store.OK || a == store.News || a == store.Requested {
 			e.w.written(units[i])
 		}
 	}
