@@ -15,7 +15,8 @@ import (
 //		return n, err    // right: the caller adds what the future's Await returns
 //	})
 //
-// A workflow ends when all its branches have ended. A branch whose error nobody awaits fails the workflow.
+// A workflow ends when all its branches have ended, and the steps and children that it has started; for an event or a message that nobody
+// awaits it does not wait. A branch whose error nobody awaits fails the workflow.
 func Go[Out any](ctx Context, f func(Context) (Out, error)) *Future[Out] {
 	c := ctx.sealed()
 	var out Out

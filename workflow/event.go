@@ -47,7 +47,7 @@ func (e Event[T]) Await(ctx Context, key string, timeout time.Duration) (T, erro
 	return e.wait(ctx, key, timeout).Await(ctx)
 }
 
-// Go opens the wait and returns at once.
+// Go opens the wait and returns at once. A workflow that ends before the event has come does not wait for it.
 func (e Event[T]) Go(ctx Context, key string, timeout time.Duration) *Future[T] {
 	return e.wait(ctx, key, timeout)
 }
@@ -67,6 +67,8 @@ func (e Event[T]) wait(ctx Context, key string, timeout time.Duration) *Future[T
 		Key:     key,
 		Arg:     &waitCall{name: stored, timeout: timeout},
 		Caller:  caller,
+
+		Detached: true, // nobody is there to be told any more, and nothing has begun that should end
 	})
 }
 

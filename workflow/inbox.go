@@ -64,6 +64,8 @@ func (b Inbox[T]) Go(ctx Context, timeout time.Duration) *Future[T] {
 		Durable: "$inbox:" + b.name,
 		Arg:     &waitCall{name: b.name, timeout: timeout},
 		Caller:  caller,
+
+		Detached: true, // as the wait for an event is
 	})
 }
 

@@ -250,3 +250,52 @@ func TestStepBesideWait(t *testing.T) {
 		}
 	})
 }
+
+// TestEndLeavesWaits: what a workflow has begun to wait for, and nobody awaits, does not keep it from ending, nor does the wait's
+// timeout fail it; and a message for which the receive was open reaches the next generation.
+func TestEndLeavesWaits(t *testing.T) {
+	parkedAndReplayed(t, func(t *testing.T, o workflow.WorkerOptions) {
+		r := newRig(t)
+		open := func(ctx workflow.Context, key string) error {
+			signal.Go(ctx, "never", 0)
+			signal.Go(ctx, "late", time.Millisecond)
+			notes.Go(ctx, 0)
+			_, err := signal.Await(ctx, key, 0)
+			return err
+		}
+		ends := workflow.NewFlow[string, string]("ends")
+		fails := workflow.NewFlow[string, string]("fails")
+		continues := workflow.NewFlow[string, string]("continues")
+		w := r.work(o,
+			ends.Bind(func(ctx workflow.Context, key string) (string, error) { return "done", open(ctx, key) }),
+			fails.Bind(func(ctx workflow.Context, key string) (string, error) {
+				return "", errors.Join(errors.New("not done"), open(ctx, key))
+			}),
+			continues.Bind(func(ctx workflow.Context, key string) (string, error) {
+				if key == "" {
+					return notes.Receive(ctx, 0)
+				}
+				return "", errors.Join(open(ctx, key), continues.Continue(""))
+			}))
+		end, fail, next := spawn(r, ends, "go"), spawn(r, fails, "go"), spawn(r, continues, "go")
+		for _, id := range []workflow.TaskID{end.ID, fail.ID, next.ID} {
+			r.awaitState(id, "sleeping")
+		}
+		r.emit("go", "")
+		if got := result(r, end); got != "done" {
+			t.Errorf("result %q", got)
+		}
+		if got := failed(r, fail); got.Message != "not done" {
+			t.Errorf("failed with %v", got)
+		}
+		r.eventually("the next generation waits for a message alone", func() bool {
+			return one[int](r, `select count(*) from absurd.waits where task_id = $1`, uuid(next.ID)) == 1
+		})
+		r.send(next.ID, "for the next")
+		if got := result(r, next); got != "for the next" {
+			t.Errorf("received %q", got)
+		}
+		w.end()
+		r.nothingLeft()
+	})
+}
