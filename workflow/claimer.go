@@ -270,7 +270,9 @@ func (c *claimer) load(ctx context.Context, claimed []store.Claimed, passes []*p
 		if err == nil {
 			return records, true
 		}
-		c.log.Warn("workflow: records not loaded, trying again", "queue", c.name, "error", err)
+		if ctx.Err() == nil {
+			c.log.Warn("workflow: records not loaded, trying again", "queue", c.name, "error", err)
+		}
 		if !pause(ctx, backoff(attempt)) {
 			return nil, false
 		}

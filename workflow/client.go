@@ -51,6 +51,7 @@ type Client struct {
 
 	mu     sync.Mutex
 	groups map[string]*queueGroups
+	warned time.Time // of an outage that those who wait for results have met
 }
 
 // NewClient returns a client on the given pool. The pool stays the caller's; close the client before it.
@@ -218,13 +219,28 @@ func again(ctx context.Context, f func() error) error {
 const maxAgain = 10
 
 // outage reports whether the database could not answer, and may answer later: there was no answer, or the server was
-// starting, stopping, or out of connections.
+// starting, stopping, out of connections, or not the one to write to, as in the middle of a failover.
 func outage(err error) bool {
 	pg, answered := errors.AsType[*pgconn.PgError](err)
 	if !answered {
 		return true
 	}
-	return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "57P") || strings.HasPrefix(pg.Code, "53")
+	return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "57P") || strings.HasPrefix(pg.Code, "53") || pg.Code == "25006"
+}
+
+// warnEvery is how often an outage is told of by those who wait for results: they are many, and it is one.
+const warnEvery = 5 * time.Second
+
+func (c *Client) warnOutage(err error) {
+	c.mu.Lock()
+	due := time.Since(c.warned) >= warnEvery
+	if due {
+		c.warned = time.Now()
+	}
+	c.mu.Unlock()
+	if due {
+		c.options.Logger.Warn("workflow: the database does not answer whether tasks have ended; asking again", "error", err)
+	}
 }
 
 func emitError(name, queue string, err error) error {

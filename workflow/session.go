@@ -3,6 +3,7 @@ package workflow
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -81,6 +82,8 @@ func (s *session) keepLease(ctx context.Context) {
 		case err == nil, time.Since(renewed) >= 2*every:
 			if err == nil {
 				err = errors.New("the lease is over by the database's clock")
+			} else {
+				err = fmt.Errorf("not renewed for %v, of a lease of %v: %w", time.Since(renewed).Round(time.Millisecond), s.lease, err)
 			}
 			s.log.Error("workflow: worker lost its lease; its runs go to other workers", "error", err)
 			s.leaseLost()

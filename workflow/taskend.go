@@ -55,7 +55,7 @@ func (c *Client) awaitEnd(ctx context.Context, queue string, id TaskID, spawned 
 		case err != nil && !outage(err):
 			return nil, fmt.Errorf("workflow: task %s: %w", id, err)
 		case err != nil:
-			c.options.Logger.Warn("workflow: result not asked for, trying again", "task", id.String(), "error", err)
+			c.warnOutage(err)
 		case o == nil || TaskState(o.State).Final():
 			return o, nil
 		}

@@ -27,7 +27,7 @@ func markedRig(t *testing.T, pool *pgxpool.Pool, dsn string) *rig {
 	}
 	t.Cleanup(marked.Close)
 	r := rigOn(t, marked, dsn, workflow.ClientOptions{})
-	r.pool = pool
+	r.pool, r.marked = pool, marked
 	return r
 }
 

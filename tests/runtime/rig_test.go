@@ -23,6 +23,7 @@ const patience = 60 * time.Second
 type rig struct {
 	*testing.T
 	pool   *pgxpool.Pool
+	marked *pgxpool.Pool // of the runtime alone, in a markedRig
 	dsn    string
 	client *workflow.Client
 	log    *slog.Logger
