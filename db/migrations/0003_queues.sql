@@ -232,7 +232,8 @@ $$;
 
 -- drop_queue removes a queue with everything in it; an unknown name is no error. It drops whatever relations stand under the
 -- queue's names, and checks no name: what exists must be removable. Open tasks with relatives on other queues are cancelled first: their
--- parents hear of it, and their children end. For that it waits for whoever has locked such a parent.
+-- parents hear of it, and their children end. For that it waits for whoever has locked such a parent, or one of the queue's open tasks or events. A
+-- partitioned queue whose tables others use without a gap for some seconds is not dropped: 55P03 (see take_table_locks).
 create function absurd.drop_queue(p_queue_name text) returns void
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -242,14 +243,20 @@ declare
   v_relation record;
 begin
   perform absurd.require_all_tenants('drop a queue');
-  select q.queue_no into v_queue_no from absurd.queues q where q.queue_name = p_queue_name for update;
+  perform absurd.lock_partitioning(p_queue_name, q.queue_no) from absurd.queues q where q.queue_name = p_queue_name;
+  select q.queue_no into v_queue_no from absurd.queues q where q.queue_name = p_queue_name;
   if not found then
     return;
   end if;
-  perform absurd.unschedule_jobs(absurd.cron_jobs_of(p_queue_name));
-  if v_queue_no > 0 or to_regclass(absurd.partitioned_table(v_queue_no, 'waits')) is not null then
+  if v_queue_no > 0 then
+    -- In the order in which calls of the queue take them.
+    perform from absurd.events e where e.queue_no = v_queue_no order by e.tenant, e.event_name for update;
+    perform from absurd.tasks t where t.queue_no = v_queue_no and t.state not in ('c', 'f', 'x') order by t.task_id for update;
     perform absurd.leave_relatives(v_queue_no, p_queue_name, absurd.current_time());
+  elsif to_regclass(absurd.partitioned_table(v_queue_no, 'waits')) is not null then
+    perform absurd.close_storage(p_queue_name, v_queue_no);
   end if;
+  perform absurd.unschedule_jobs(absurd.cron_jobs_of(p_queue_name));
   for v_relation in
     select format('drop %s absurd.%I cascade', case c.relkind when 'v' then 'view' else 'table' end, c.relname) as command
     from unnest(array['t', 'r', 'c', 'e', 'w', 'i']) with ordinality p (prefix, ord)

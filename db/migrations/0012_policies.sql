@@ -61,7 +61,7 @@ declare
 begin
   perform absurd.require_all_tenants('change the policies of a queue');
   perform absurd.validate_queue_name(p_queue_name);
-  select q.* into v_queue from absurd.queues q where q.queue_name = p_queue_name for update;
+  select q.* into v_queue from absurd.queues q where q.queue_name = p_queue_name;
   if not found then
     raise exception 'queue "%" does not exist', p_queue_name;
   end if;
@@ -84,6 +84,9 @@ begin
     raise exception 'policy default_partition: queue "%" is not partitioned', p_queue_name;
   end if;
 
+  if v_default = 'disabled' then
+    perform absurd.lock_default_partitions(p_queue_name, v_queue.queue_no); -- before the row of the queue, for which others wait
+  end if;
   update absurd.queues q
   set partition_lookahead = coalesce(absurd.interval_policy(p_policy, 'partition_lookahead'), q.partition_lookahead),
       partition_lookback = coalesce(absurd.interval_policy(p_policy, 'partition_lookback'), q.partition_lookback),

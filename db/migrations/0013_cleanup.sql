@@ -76,7 +76,9 @@ begin
     end if;
   end loop;
   if v_tenants is null then
-    update absurd.queues q set cleaned_to = v_from where q.queue_no = v_queue_no and q.cleaned_to is distinct from v_from;
+    -- Who has locked the queue's row is not waited for, with tasks locked: the next walk then begins where this one did.
+    update absurd.queues q set cleaned_to = v_from
+    where q.ctid = (select o.ctid from absurd.queues o where o.queue_no = v_queue_no and o.cleaned_to is distinct from v_from for no key update skip locked);
   else
     insert into absurd.tenant_walks as w (queue_no, tenants, cleaned_to) values (v_queue_no, v_tenants, v_from)
     on conflict (queue_no, tenants) do update set cleaned_to = excluded.cleaned_to;

@@ -28,7 +28,9 @@ $$;
 -- ensure_partitions makes the weekly partitions of a partitioned queue, or of all, from the week partition_lookback ago to that
 -- partition_lookahead from now, and the default partitions where the policy wants them. It ignores unpartitioned queues and drops nothing.
 -- A week whose rows have gone into the default partition takes them over, if there are at most 10,000; more are left for
--- repair_partitions. With null, what is wrong with one queue is a warning and does not keep the others from theirs.
+-- repair_partitions. With null, what is wrong with one queue is a warning and does not keep the others from theirs. It never makes another call
+-- fail, nor waits for one that waits for it: it answers 55P03 where a queue with default partitions is in use without a gap for some seconds.
+-- Call it in a transaction of its own, because one that has written already waits for nothing.
 create function absurd.ensure_partitions(p_queue_name text default null) returns void
 language plpgsql
 as $$
@@ -54,6 +56,20 @@ begin
 end
 $$;
 
+-- lock_partitioning keeps others from making or dropping partitions of a queue until the transaction ends. It waits for who does, unless this
+-- transaction may itself be waited for (see take_table_locks).
+create function absurd.lock_partitioning(p_queue_name text, p_number integer) returns void
+language plpgsql
+as $$
+begin
+  if pg_current_xact_id_if_assigned() is null then
+    perform pg_advisory_xact_lock(hashtext('absurd.add_partitions'), p_number);
+  elsif not pg_try_advisory_xact_lock(hashtext('absurd.add_partitions'), p_number) then
+    perform absurd.report_busy_tables(p_queue_name);
+  end if;
+end
+$$;
+
 -- add_partitions does ensure_partitions for one queue.
 create function absurd.add_partitions(p_queue_name text, p_number integer) returns void
 language plpgsql
@@ -65,7 +81,7 @@ declare
   v_week  timestamptz;
   v_last  timestamptz;
 begin
-  perform pg_advisory_xact_lock(hashtext('absurd.add_partitions'), p_number); -- two at once would make the same ones
+  perform absurd.lock_partitioning(p_queue_name, p_number); -- two at once would make the same ones
   select q.* into v_queue from absurd.queues q where q.queue_no = p_number;
   if v_queue.default_partition = 'enabled' then
     for v_table in select t.* from absurd.partitioned_tables() t order by t.ord loop
@@ -135,55 +151,45 @@ end
 $$;
 
 -- add_week attaches the partitions of one week that are missing, and moves the week's rows out of the default partitions; it answers
--- how many there were. Attaching locks a default partition against everybody. So all of them are locked first, within a
--- tenth of a second, or else let go and tried again: who holds one and wants another is never waited for.
+-- how many there were. Attaching locks a default partition against everybody, so all locks come first (see take_table_locks): 55P03 where
+-- others use the queue without a gap.
 create function absurd.add_week(p_queue_name text, p_number integer, p_week timestamptz) returns bigint
 language plpgsql
 as $$
 declare
-  v_timeout  text := current_setting('lock_timeout');
-  v_from     uuid := absurd.uuidv7_floor(p_week);
-  v_to       uuid := absurd.uuidv7_floor(p_week + interval '168 hours');
-  v_defaults text;
-  v_table    record;
-  v_moved    bigint;
-  v_sum      bigint := 0;
+  v_from  uuid := absurd.uuidv7_floor(p_week);
+  v_to    uuid := absurd.uuidv7_floor(p_week + interval '168 hours');
+  v_table record;
+  v_moved bigint;
+  v_sum   bigint := 0;
 begin
-  select string_agg(absurd.partition_name(t.prefix, p_queue_name, null), ', ' order by t.ord) into v_defaults
-  from absurd.partitioned_tables() t
-  where to_regclass(absurd.partition_name(t.prefix, p_queue_name, p_week)) is null
-    and to_regclass(absurd.partition_name(t.prefix, p_queue_name, null)) is not null;
-  for v_try in 1 .. 20 loop
-    begin
-      perform set_config('lock_timeout', '100ms', true);
-      if v_defaults is not null then
-        execute 'lock table ' || v_defaults || ' in access exclusive mode';
-      end if;
-      for v_table in
-        select t.*, absurd.partition_name(t.prefix, p_queue_name, null) as "default", absurd.partition_name(t.prefix, p_queue_name, p_week) as partition
-        from absurd.partitioned_tables() t
-        order by t.ord
-      loop
-        continue when to_regclass(v_table.partition) is not null;
-        perform absurd.make_partition(p_queue_name, p_number, v_table.table_name, p_week);
-        if to_regclass(v_table."default") is not null then
-          execute format('with moved as (delete from %s where %I >= $1 and %2$I < $2 returning %s) insert into %s (%3$s) select %3$s from moved',
-            v_table."default", v_table.key, absurd.column_names(v_table.partition), v_table.partition) using v_from, v_to;
-          get diagnostics v_moved = row_count;
-          v_sum := v_sum + v_moved;
-        end if;
-        execute format('alter table %s attach partition %s for values from (%L) to (%L)',
-          absurd.partitioned_table(p_number, v_table.table_name), v_table.partition, v_from, v_to);
-      end loop;
-      perform set_config('lock_timeout', v_timeout, true);
-      return v_sum;
-    exception when lock_not_available then  -- which also takes the setting back
-      v_sum := 0;
-      perform pg_sleep(0.05 * random());
-    end;
+  perform absurd.take_table_locks(p_queue_name, (
+    select array_agg(l.lock order by l.place, t.ord)
+    from absurd.partitioned_tables() t
+    cross join lateral (
+      select 1 as place, absurd.partition_name(t.prefix, p_queue_name, null) || ' in access exclusive mode' as lock
+      where to_regclass(absurd.partition_name(t.prefix, p_queue_name, null)) is not null
+      union all
+      select 2, 'only ' || absurd.partitioned_table(p_number, t.table_name) || ' in share update exclusive mode' -- which attaching takes
+    ) l
+    where to_regclass(absurd.partition_name(t.prefix, p_queue_name, p_week)) is null));
+  for v_table in
+    select t.*, absurd.partition_name(t.prefix, p_queue_name, null) as "default", absurd.partition_name(t.prefix, p_queue_name, p_week) as partition
+    from absurd.partitioned_tables() t
+    order by t.ord
+  loop
+    continue when to_regclass(v_table.partition) is not null;
+    perform absurd.make_partition(p_queue_name, p_number, v_table.table_name, p_week);
+    if to_regclass(v_table."default") is not null then
+      execute format('with moved as (delete from %s where %I >= $1 and %2$I < $2 returning %s) insert into %s (%3$s) select %3$s from moved',
+        v_table."default", v_table.key, absurd.column_names(v_table.partition), v_table.partition) using v_from, v_to;
+      get diagnostics v_moved = row_count;
+      v_sum := v_sum + v_moved;
+    end if;
+    execute format('alter table %s attach partition %s for values from (%L) to (%L)',
+      absurd.partitioned_table(p_number, v_table.table_name), v_table.partition, v_from, v_to);
   end loop;
-  raise exception 'queue "%": the partitions of the week of % could not be attached, because others use the table all the time',
-    p_queue_name, p_week::date using errcode = 'lock_not_available', hint = 'Nothing was changed. Try again.';
+  return v_sum;
 end
 $$;
 
@@ -213,7 +219,7 @@ begin
     where q.storage_mode = 'partitioned' and (p_queue_name is null or q.queue_name = p_queue_name)
     order by q.queue_name
   loop
-    perform pg_advisory_xact_lock(hashtext('absurd.add_partitions'), v_queue.queue_no);
+    perform absurd.lock_partitioning(v_queue.name, v_queue.queue_no);
     for v_week in select w.week from absurd.default_weeks(v_queue.name) w order by 1 loop
       v_moved := absurd.add_week(v_queue.name, v_queue.queue_no, v_week);
       return query select v_queue.name, v_week, v_moved;
@@ -275,8 +281,24 @@ begin
 end
 $$;
 
+-- lock_default_partitions takes the locks that dropping the default partitions of a queue needs.
+create function absurd.lock_default_partitions(p_queue_name text, p_number integer) returns void
+language plpgsql
+as $$
+begin
+  perform absurd.lock_partitioning(p_queue_name, p_number);
+  perform absurd.take_table_locks(p_queue_name, (
+    select array_agg(l.lock || ' in access exclusive mode' order by l.place, t.ord)
+    from absurd.partitioned_tables() t
+    cross join lateral (
+      values (1, 'only ' || absurd.partitioned_table(p_number, t.table_name)), (2, absurd.partition_name(t.prefix, p_queue_name, null))
+    ) l (place, lock)
+    where to_regclass(absurd.partition_name(t.prefix, p_queue_name, null)) is not null));
+end
+$$;
+
 -- set_default_partitions drops the default partitions of a queue that must not have them any more, or makes them. It raises where one
--- holds rows.
+-- holds rows. To drop them, the caller has locked them (see lock_default_partitions).
 create function absurd.set_default_partitions(p_queue_name text, p_number integer, p_mode text) returns void
 language plpgsql
 as $$
@@ -292,7 +314,6 @@ begin
     select t.*, absurd.partition_name(t.prefix, p_queue_name, null) as partition from absurd.partitioned_tables() t order by t.ord
   loop
     continue when to_regclass(v_table.partition) is null;
-    execute format('lock table %s in access exclusive mode', absurd.partitioned_table(p_number, v_table.table_name));
     execute format('select exists (select from %s)', v_table.partition) into v_any;
     if v_any then
       raise exception 'policy default_partition: partition % of queue "%" holds rows', v_table.partition, p_queue_name

@@ -224,7 +224,7 @@ func partitions() []pin {
 			s.exec("select absurd.ensure_partitions()")
 			s.want("1", "select count(*) from pg_class where relname = 't_' || {q} || '_421'")
 			s.want("0", "select count(*) from pg_class where relname = 't_' || {q} || 'bad_421'")
-			s.refused("55P03", "use the table all the time", "select absurd.ensure_partitions({q} || 'bad')")
+			s.refused("55P03", "use them all the time", "select absurd.ensure_partitions({q} || 'bad')")
 			bad.exec("commit")
 			s.exec("select absurd.ensure_partitions()")
 			s.want("1", "select count(*) from pg_class where relname = 't_' || {q} || 'bad_421'")

@@ -1,0 +1,134 @@
+package engine
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/absurdgen/absurdgen/db"
+)
+
+// A call stands in the middle: it holds one table of a queue, and wants another. Whoever locks the whole queue at that moment lets it by, and
+// gets its turn when the call is over.
+func TestTableLocksLetCallsBy(t *testing.T) {
+	t.Parallel()
+	const held = `lock table absurd_q2.partitioned_waits in row exclusive mode`
+	for name, c := range map[string]struct{ held, call, done string }{
+		"ensure_partitions": {held,
+			`select absurd.ensure_partitions('p')`,
+			`select to_regclass('absurd.t_p_' || absurd.partition_week_tag(clock_timestamp() + interval '35 days')) is not null`},
+		"repair_partitions": {held,
+			`select absurd.repair_partitions('p')`,
+			`select to_regclass('absurd.t_p_' || absurd.partition_week_tag(clock_timestamp() + interval '100 days')) is not null`},
+		"set_queue_policy": {held,
+			`select absurd.set_queue_policy('p', '{"default_partition": "disabled"}')`,
+			`select to_regclass('absurd.t_p_d') is null`},
+		"drop_queue": {held,
+			`select absurd.drop_queue('p')`,
+			`select to_regnamespace('absurd_q2') is null`},
+		"drop_queue and an event": {`select from absurd.events where event_name = 'e' for share`,
+			`select absurd.drop_queue('p')`,
+			`select to_regnamespace('absurd_q2') is null`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pool := newEngine(t)
+			exec(t, pool, `select absurd.create_queue('p', 'partitioned')`)
+			exec(t, pool, `select absurd.set_queue_policy('p', '{"partition_lookahead": "35 days"}'); select absurd.emit_event('p', 'e')`)
+			if name == "repair_partitions" {
+				exec(t, pool, `insert into absurd_q2.partitioned_runs (queue_no, run_id, task_id, attempt, state, created_at)
+					select -2, absurd.uuidv7_floor(clock_timestamp() + interval '100 days'), absurd.portable_uuidv7(), 1, 'f', clock_timestamp()`)
+			}
+			middle, err := pool.Acquire(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer middle.Release()
+			exec(t, middle, `set deadlock_timeout = '1ms'; begin`)
+			exec(t, middle, c.held)
+
+			called := make(chan error, 1)
+			go func() { _, err := pool.Exec(t.Context(), c.call); called <- err }()
+			waitUntil(t, pool, `select exists (select from pg_stat_activity where datname = current_database() and query = $1 and state = 'active')`, c.call)
+			for began := time.Now(); time.Since(began) < time.Second; {
+				exec(t, middle, `savepoint before`)
+				if _, err := middle.Exec(t.Context(), `select from absurd.claim_task('p', 'w')`); err != nil {
+					t.Fatalf("the call in the middle: %v", err)
+				}
+				exec(t, middle, `rollback to before`)
+			}
+			exec(t, middle, `commit; reset deadlock_timeout`)
+			if err := <-called; err != nil {
+				t.Fatal(err)
+			}
+			if !one[bool](t, pool, c.done) {
+				t.Error("it has done nothing")
+			}
+		})
+	}
+}
+
+// Who never gets a queue's tables says so after some seconds; one that has locked something else waits for no table at all, so that nobody can
+// wait for it in turn.
+func TestTableLocksGiveUp(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	exec(t, pool, `select absurd.create_queue('p', 'partitioned')`)
+	exec(t, pool, `select absurd.set_queue_policy('p', '{"partition_lookahead": "35 days"}')`)
+	busy, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Rollback(t.Context()) //nolint:errcheck // it has ended
+	exec(t, busy, `select from absurd.claim_task('p', 'w')`)
+
+	other, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Rollback(t.Context()) //nolint:errcheck // it has failed
+	exec(t, other, `select absurd.spawn_task('q', 'work', '{}')`)
+	called := make(chan error, 1)
+	go func() { _, err := other.Exec(t.Context(), `select absurd.ensure_partitions('p')`); called <- err }()
+	for {
+		select {
+		case err = <-called:
+		default:
+			if waits := one[int](t, pool, `select count(*)::int from pg_locks l join pg_stat_activity a using (pid) where not l.granted and a.datname = current_database()`); waits > 0 {
+				t.Fatal("it waits for a table, with a task locked")
+			}
+			continue
+		}
+		break
+	}
+	var raised *pgconn.PgError
+	if !errors.As(err, &raised) || raised.Code != "55P03" || !strings.Contains(raised.Message, `queue "p": its tables could not be locked`) || raised.Hint == "" {
+		t.Errorf("it ends with %v", err)
+	}
+	if err := busy.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.New().EnsurePartitions(t.Context(), pool, new("p")); err != nil {
+		t.Error(err)
+	}
+}
+
+// A cleanup does not wait, with the tasks that it deletes locked, for somebody who changes its queue.
+func TestCleanupWaitsForNoChangeOfItsQueue(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	exec(t, pool, `select absurd.terminate_task('q', task_id) from absurd.spawn_task('q', 'work', '{}')`)
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(t.Context()) //nolint:errcheck // nothing is to be kept
+	exec(t, tx, `select absurd.set_queue_policy('q', '{"cleanup_limit": 5}')`)
+	exec(t, pool, `set lock_timeout = '5s'; select absurd.cleanup_tasks('q', 0); reset lock_timeout`)
+	if left := one[int](t, pool, `select count(*)::int from absurd.tasks`); left > 0 {
+		t.Errorf("%d tasks are left", left)
+	}
+}
