@@ -191,22 +191,9 @@ create function absurd.cleanup_all_queues(p_queue_name text default null)
 returns table (queue_name text, tasks_deleted integer, events_deleted integer)
 language plpgsql
 as $$
-#variable_conflict use_column
-declare
-  v_queue record;
 begin
   perform absurd.check_known_queue(p_queue_name);
-  for v_queue in
-    select q.queue_name, least(floor(extract(epoch from q.cleanup_ttl)), 2147483647)::integer as ttl, q.cleanup_limit
-    from absurd.queues q
-    where p_queue_name is null or q.queue_name = p_queue_name
-    order by q.queue_name
-  loop
-    return query select v_queue.queue_name,
-      absurd.cleanup_tasks(v_queue.queue_name, v_queue.ttl, v_queue.cleanup_limit),
-      absurd.cleanup_events(v_queue.queue_name, v_queue.ttl, v_queue.cleanup_limit);
-    perform absurd.cleanup_workflow_runs(v_queue.queue_name, v_queue.ttl, v_queue.cleanup_limit);
-  end loop;
+  return query select * from absurd.cleanup_each(p_queue_name, false);
 end
 $$;
 
@@ -271,23 +258,38 @@ create function absurd.cleanup_queues(p_queue text default null)
 returns table (queue_name text, tasks_deleted integer, events_deleted integer)
 language plpgsql
 as $$
-#variable_conflict use_column
-declare
-  v_queue record;
 begin
   if p_queue is not null then
     perform absurd.queue_number(p_queue);
   end if;
+  return query select * from absurd.cleanup_each(p_queue, true);
+end
+$$;
+
+-- cleanup_each cleans one queue, or all of them (null), and with p_keep keeps events that open tasks may need.
+create function absurd.cleanup_each(p_queue_name text, p_keep boolean)
+returns table (queue_name text, tasks_deleted integer, events_deleted integer)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  v_queue record;
+begin
   for v_queue in
     select q.queue_name, least(floor(extract(epoch from q.cleanup_ttl)), 2147483647)::integer as ttl, q.cleanup_limit
     from absurd.queues q
-    where p_queue is null or q.queue_name = p_queue
+    where p_queue_name is null or q.queue_name = p_queue_name
     order by q.queue_name
   loop
-    return query select v_queue.queue_name,
-      absurd.cleanup_tasks(v_queue.queue_name, v_queue.ttl, v_queue.cleanup_limit),
-      absurd.cleanup_old_events(v_queue.queue_name, v_queue.ttl, v_queue.cleanup_limit);
+    queue_name := v_queue.queue_name;
+    tasks_deleted := absurd.cleanup_tasks(v_queue.queue_name, v_queue.ttl, v_queue.cleanup_limit);
+    if p_keep then
+      events_deleted := absurd.cleanup_old_events(v_queue.queue_name, v_queue.ttl, v_queue.cleanup_limit);
+    else
+      events_deleted := absurd.cleanup_events(v_queue.queue_name, v_queue.ttl, v_queue.cleanup_limit);
+    end if;
     perform absurd.cleanup_workflow_runs(v_queue.queue_name, v_queue.ttl, v_queue.cleanup_limit);
+    return next;
   end loop;
 end
 $$;

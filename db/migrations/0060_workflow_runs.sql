@@ -26,13 +26,49 @@ create index runs_by_hand_by_end on absurd.runs_by_hand (queue_no, completed_at)
 
 create index tasks_by_root on absurd.tasks (root_queue_no, root_id) where root_id is not null;
 
+-- count_tasks_of_root counts the tasks below a root, or under a workflow run that was made by hand, that stand in the storage of queue
+-- p_queue_no, up to p_most: those of the given tenants, or of all (null).
+create function absurd.count_tasks_of_root(p_queue_no integer, p_root_queue_no integer, p_root_id uuid, p_tenants text[], p_most bigint) returns bigint
+language plpgsql stable
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+begin
+  return (
+    select count(*)
+    from (
+      select from absurd.tasks t
+      where t.root_queue_no = p_root_queue_no and t.root_id = p_root_id and (p_tenants is null or t.tenant = any (p_tenants))
+      limit p_most
+    ) t);
+end
+$$;
+
+-- count_workflow_tasks counts the tasks of a workflow run, but for its root task, wherever they stand: in the storage that queues share, and in
+-- that of each partitioned queue. It is for views, and for callers without the engine's rights counts what they may see. With p_most it stops once
+-- there are so many.
+create function absurd.count_workflow_tasks(p_root_queue_no integer, p_root_id uuid, p_most bigint default null) returns bigint
+language plpgsql stable
+as $$
+declare
+  v_tenants text[] := absurd.session_tenants();
+  v_storage integer;
+  v_count   bigint := absurd.count_tasks_of_root(0, p_root_queue_no, p_root_id, v_tenants, p_most);
+begin
+  for v_storage in select q.queue_no from absurd.queues q where q.storage_mode = 'partitioned' loop
+    exit when v_count >= p_most;
+    v_count := v_count + absurd.count_tasks_of_root(v_storage, p_root_queue_no, p_root_id, v_tenants, p_most);
+  end loop;
+  return v_count;
+end
+$$;
+
 -- The workflow runs of this storage: of all queues that are not partitioned, or of one that is (see join_workflow_runs). root_task is null
 -- for one that was made by hand, by_hand is true then; error is also the reason why a task is blocked.
 create view absurd.stored_workflow_runs with (security_barrier) as
 select t.queue_no, q.queue_name as queue, t.task_id as run_id, n.task_name as workflow_name, t.version, t.shape_hash,
        absurd.state_word(t.state) as status, t.task_id as root_task, t.params as input, t.result, t.failure as error, t.created_by, t.tags,
        t.enqueue_at as created_at, t.first_started_at as started_at, t.ended_at as completed_at,
-       1 + (select count(*) from absurd.tasks c where c.root_queue_no = t.queue_no and c.root_id = t.task_id) as task_count,
+       1 + absurd.count_workflow_tasks(t.queue_no, t.task_id) as task_count,
        t.tenant, false as by_hand
 from absurd.tasks t
 join absurd.task_names n on n.name_no = t.name_no
@@ -41,7 +77,7 @@ where t.root_id is null and ((select absurd.my_tenants()) is null or t.tenant = 
 union all
 select h.queue_no, q.queue_name, h.run_id, h.workflow_name, h.version, h.shape_hash, h.status, null, h.input, h.result, h.error, h.created_by,
        h.tags, h.created_at, h.started_at, h.completed_at,
-       (select count(*) from absurd.tasks c where c.root_queue_no = h.queue_no and c.root_id = h.run_id), h.tenant, true
+       absurd.count_workflow_tasks(h.queue_no, h.run_id), h.tenant, true
 from absurd.runs_by_hand h
 join absurd.queues q on q.queue_no = h.queue_no
 where (select absurd.my_tenants()) is null or h.tenant = any ((select absurd.my_tenants())::text[]);
@@ -273,7 +309,7 @@ begin
   where d.ctid = any (array(
     select h.ctid from absurd.runs_by_hand h
     where h.queue_no = v_queue_no and h.completed_at < v_before and (v_tenants is null or h.tenant = any (v_tenants))
-      and not exists (select from absurd.tasks t where t.root_queue_no = v_queue_no and t.root_id = h.run_id offset 0)
+      and absurd.count_workflow_tasks(v_queue_no, h.run_id, 1) = 0
     order by h.completed_at
     limit greatest(coalesce(p_limit, 1000), 0)
     for update skip locked));

@@ -15,7 +15,7 @@ as $$
     -- pure
     ('current_time', 'pcwov'), ('portable_uuidv7', 'pcwov'), ('uuidv7_timestamp', 'pcwov'), ('uuidv7_floor', 'pcwov'),
     ('week_bucket_utc', 'pcwov'), ('partition_week_tag', 'pcwov'), ('get_schema_version', 'pcwov'), ('validate_queue_name', 'pcwov'),
-    ('my_tenants', 'pcwov'), ('my_task', 'pcwov'), ('is_housekeeping', 'pcwov'),
+    ('my_tenants', 'pcwov'), ('my_task', 'pcwov'), ('count_workflow_tasks', 'ov'), ('is_housekeeping', 'pcwov'),
     -- queues
     ('list_queues', 'wov'), ('get_queue_policy', 'ov'), ('create_queue', 'o'), ('ensure_queue_tables', 'o'), ('drop_queue', 'o'),
     ('set_queue_policy', 'o'), ('pause_queue', 'o'), ('resume_queue', 'o'), ('set_queue_limit', 'o'),

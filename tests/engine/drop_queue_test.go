@@ -200,3 +200,30 @@ func TestPartitionedQueueIsMadeBesideADrop(t *testing.T) {
 		})
 	}
 }
+
+// The tasks of a workflow run are counted wherever they stand, whichever the storage of its root; one that was made by hand stays as long as
+// there is one of them.
+func TestWorkflowRunsCountTasksOfAllStorage(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	exec(t, pool, `select absurd.create_queue('weeks', 'partitioned')`)
+	w := newWorker(t, pool)
+	root, _ := abroad(t, pool, w, "weeks")
+	const count = `select task_count from absurd.get_workflow_run($1, $2)`
+	if got := one[int](t, pool, count, "q", root); got != 2 {
+		t.Errorf("%d tasks with a child in a partitioned queue, want 2", got)
+	}
+	hand := one[pgtype.UUID](t, pool, `select absurd.create_workflow_run('weeks', 'hand')`)
+	exec(t, pool, `update absurd.tasks set root_queue_no = -2, root_id = $1, state = 'x', ended_at = clock_timestamp() where task_id = $2`, hand, root)
+	if got := one[int](t, pool, count, "weeks", hand); got != 1 {
+		t.Errorf("%d tasks with one in the shared storage, want 1", got)
+	}
+	exec(t, pool, `select absurd.update_workflow_run_status('weeks', $1, 'completed')`, hand)
+	if got := one[int](t, pool, `select absurd.cleanup_workflow_runs('weeks', 0)`); got != 0 {
+		t.Error("a workflow run with a task of another storage is cleaned up")
+	}
+	exec(t, pool, `delete from absurd.tasks where task_id = $1`, root)
+	if got := one[int](t, pool, `select absurd.cleanup_workflow_runs('weeks', 0)`); got != 1 {
+		t.Error("a workflow run without tasks is not cleaned up")
+	}
+}
