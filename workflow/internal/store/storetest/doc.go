@@ -1,5 +1,6 @@
-// Package storetest holds stores to one meaning. [Run] is a suite of cases that every store must pass. [Compare] runs one random
-// sequence of operations on two stores and compares every answer: PostgreSQL says what is right.
+// Package storetest holds stores to one meaning. [Run] is a suite of cases that every store must pass, and [RunAsTenant] of those that hold
+// also for who may use a single tenant. [Compare] runs one random sequence of operations on two stores and compares every answer: PostgreSQL
+// says what is right.
 //
 //	storetest.Run(t, func(t testing.TB) storetest.Bed {
 //		clock := storetest.NewClock()

@@ -33,7 +33,7 @@ func (s *suite) listed(tasks []store.ID, page db.ListTasksParams) []string {
 func lists(s *suite) {
 	later := s.Clock.Now().Add(time.Hour)
 	var tasks []store.ID
-	for _, o := range []store.SpawnOptions{{Tags: map[string]string{"t": "x", "u": "y"}}, {Tenant: "acme"}, {Priority: 5}, {Priority: -5}, {StartAt: &later}, {}} {
+	for _, o := range []store.SpawnOptions{{Tags: map[string]string{"t": "x", "u": "y"}}, {}, {Priority: 5}, {Priority: -5}, {StartAt: &later}, {}} {
 		tasks = append(tasks, s.spawn("a", o))
 	}
 	tasks = append(tasks, s.spawn("b", store.SpawnOptions{}))
@@ -65,7 +65,6 @@ func lists(s *suite) {
 		{"sleeping", db.ListTasksParams{States: []string{"sleeping"}}, []string{"4 sleeping", "3 sleeping", "2 sleeping"}},
 		{"two states", db.ListTasksParams{States: []string{"running", "failed"}}, []string{"6 running", "5 failed", "0 failed"}},
 		{"by name", db.ListTasksParams{TaskName: word("b")}, []string{"6 running"}},
-		{"by tenant", db.ListTasksParams{Tenant: word("acme")}, []string{"1 completed"}},
 		{"by tag", db.ListTasksParams{Tags: []byte(`{"t": "x"}`)}, []string{"0 failed"}},
 		{"by another tag", db.ListTasksParams{Tags: []byte(`{"t": "y"}`)}, []string{}},
 		{"by attribute", db.ListTasksParams{Attributes: []byte(`{"k": "v"}`)}, []string{"1 completed"}},

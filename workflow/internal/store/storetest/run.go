@@ -14,7 +14,23 @@ import (
 
 // Run has a store pass every case. Each says one thing that the runtime relies on.
 func Run(t *testing.T, make Maker) {
-	for name, run := range map[string]func(*suite){
+	all := cases()
+	all["tenants meet nowhere"] = tenants
+	run(t, make, all)
+}
+
+// RunAsTenant is as [Run], for a store that may use one tenant alone.
+func RunAsTenant(t *testing.T, make Maker) { run(t, make, cases()) }
+
+func run(t *testing.T, make Maker, cases map[string]func(*suite)) {
+	for name, run := range cases {
+		t.Run(name, func(t *testing.T) { run(newSuite(t, make)) })
+	}
+}
+
+// cases are those that hold for every store.
+func cases() map[string]func(*suite) {
+	return map[string]func(*suite){
 		"claims are in order of priority, time and spawning": claimOrder,
 		"a token proves one claim":                           tokens,
 		"a lease that has ended fences its worker":           leases,
@@ -43,10 +59,7 @@ func Run(t *testing.T, make Maker) {
 		"a termination ends descendants at once":             terminations,
 		"an unwanted child is asked to end":                  unwanted,
 		"continuing begins anew":                             continuing,
-		"tenants meet nowhere":                               tenants,
 		"tasks are listed in pages, by filters":              lists,
-	} {
-		t.Run(name, func(t *testing.T) { run(newSuite(t, make)) })
 	}
 }
 

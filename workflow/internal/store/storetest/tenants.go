@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/absurdgen/absurdgen/db"
 	"github.com/absurdgen/absurdgen/workflow/internal/store"
 )
 
@@ -37,6 +38,9 @@ func tenants(s *suite) {
 
 	foreign(s, views["acme"], tasks["bolt"])
 	foreign(s, views["acme"], tasks[""])
+
+	acme := "acme"
+	equal(s, "acme's tasks", s.listed([]store.ID{tasks[""], tasks["acme"], tasks["bolt"]}, db.ListTasksParams{Tenant: &acme, States: []string{"pending"}}), []string{"1 pending"})
 
 	workers, err := views["acme"].Open(s.ctx, 1)
 	s.must(err)
