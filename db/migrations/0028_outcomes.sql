@@ -81,6 +81,7 @@ as $$
 begin
   perform from absurd.workers w
   where w.worker_id in (select n.worker_id from absurd.notices n where n.task_id = p_task)
+  order by w.worker_id
   for update;
   if found then
     raise exception 'let go' using errcode = 'AB000';
