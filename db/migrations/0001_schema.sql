@@ -14,6 +14,10 @@
 -- Lock order, for every function: worker row; event rows by (queue, tenant, name); task rows by task id; then ready, timer,
 -- wait, checkpoint and claim rows. Claims, flushes and sweeps never wait for a row: they SKIP LOCKED. Nor does anybody wait for
 -- the rows of a task's relatives.
+--
+-- Two take a worker's row after tasks': claim_tasks, which keeps a sweep from removing the worker, and retry_task_now, which waits for a flush (see
+-- await_flush). Neither can be part of a deadlock, because whoever holds a worker's row (a flush, a renewal, a sweep, a retirement) waits
+-- for nobody's row while it does. A caller who has locked tables takes none of these rows and waits for none (see take_table_locks).
 
 create schema if not exists absurd;
 
@@ -97,6 +101,7 @@ create table absurd.tasks (
   parent_policy    "char",               -- what the end of the parent does to it: null: it is cancelled too; a: it is left alone
   run_id           uuid,                 -- the current run; null for the first attempt, whose run id is the task id
   claim_expires_at timestamptz,          -- the lease of a run claimed through claim_task; null: never ends
+  lease_due_at     timestamptz,          -- when the timer of that lease is due, which an extension leaves where it is
   claimed_by       text,                 -- the holder, when claimed through claim_task
   wake_event       text,                 -- claim_task's account of what ended the last wait
   event_payload    jsonb,

@@ -63,7 +63,7 @@ begin
 end
 $$;
 
--- unschedule takes the rows away by which a task would start or be woken.
+-- unschedule takes the rows away by which a task would start, be woken, or lose its lease.
 create function absurd.unschedule(p_task absurd.tasks) returns void
 language plpgsql
 as $$
@@ -75,11 +75,21 @@ begin
   elsif p_task.state in ('s', 'b') then
     delete from absurd.timers m
     where m.queue_no = p_task.queue_no and m.kind = 'w' and m.due_at = p_task.available_at and m.task_id = p_task.task_id;
+  elsif p_task.state = 'r' then
+    perform absurd.drop_lease_timer(p_task);
   end if;
   if p_task.has_waits then
     delete from absurd.waits w where w.queue_no = p_task.queue_no and w.task_id = p_task.task_id;
   end if;
 end
+$$;
+
+-- drop_lease_timer takes the timer of a lease away. Those that stay are of runs that run, so that these can be counted.
+create function absurd.drop_lease_timer(p_task absurd.tasks) returns void
+language sql
+as $$
+  delete from absurd.timers m
+  where m.queue_no = p_task.queue_no and m.kind <> 'w' and m.kind = 'l' and m.due_at = p_task.lease_due_at and m.task_id = p_task.task_id
 $$;
 
 -- end_task puts an open task into a final state, and tells its relatives. A failed run keeps its claim, a cancelled one does not.

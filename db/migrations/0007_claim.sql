@@ -50,6 +50,7 @@ begin
     with claimed as (
       update absurd.tasks t
       set state = 'r', token = t.token + 1, worker_id = null, claimed_by = v_worker, claim_expires_at = v_ends,
+          lease_due_at = coalesce(v_ends, 'infinity'),
           started_at = v_now, available_at = v_now, first_started_at = coalesce(t.first_started_at, v_now), has_waits = false,
           failure = null
       where t.ctid = any (v_rows)

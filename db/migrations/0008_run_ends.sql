@@ -64,6 +64,7 @@ create function absurd.put_to_sleep(p_task absurd.tasks, p_until timestamptz, p_
 language plpgsql
 as $$
 begin
+  perform absurd.drop_lease_timer(p_task);
   update absurd.tasks t
   set state = 's', available_at = p_until, claimed_by = null, claim_expires_at = null, wake_event = p_event_name,
       event_payload = null, has_waits = p_event_name is not null
@@ -104,8 +105,11 @@ create function absurd.set_lease(p_task absurd.tasks, p_ends timestamptz) return
 language plpgsql
 as $$
 begin
-  update absurd.tasks t set claim_expires_at = p_ends where t.queue_no = p_task.queue_no and t.task_id = p_task.task_id;
-  if p_ends < p_task.claim_expires_at then
+  if p_ends >= p_task.lease_due_at then
+    update absurd.tasks t set claim_expires_at = p_ends where t.queue_no = p_task.queue_no and t.task_id = p_task.task_id;
+  else
+    perform absurd.drop_lease_timer(p_task);
+    update absurd.tasks t set claim_expires_at = p_ends, lease_due_at = p_ends where t.queue_no = p_task.queue_no and t.task_id = p_task.task_id;
     insert into absurd.timers (queue_no, kind, due_at, task_id) values (p_task.queue_no, 'l', p_ends, p_task.task_id)
     on conflict do nothing;
   end if;

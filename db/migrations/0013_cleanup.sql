@@ -87,7 +87,7 @@ begin
 end
 $$;
 
--- delete_task deletes an ended task with all that belongs to it. Timers that look at a policy or a lease go when they are due. A
+-- delete_task deletes an ended task with all that belongs to it. Timers that look at a policy go when they are due. A
 -- child whose parent has not heard of its end yet stays: false. So does a task that was cancelled while a worker ran it, for a minute: what the
 -- worker is just recording does not lock the task, and would outlive it.
 create function absurd.delete_task(p_queue_no integer, p_task_id uuid) returns boolean
@@ -111,7 +111,6 @@ begin
   delete from absurd.messages m where m.queue_no = p_queue_no and m.task_id = p_task_id;
   delete from absurd.message_keys k where k.queue_no = p_queue_no and k.task_id = p_task_id;
   delete from absurd.checkpoints c where c.queue_no = p_queue_no and c.task_id = p_task_id;
-  delete from absurd.timers m where m.queue_no = p_queue_no and m.kind = 'l' and m.due_at = 'infinity' and m.task_id = p_task_id;
   delete from absurd.runs r where r.queue_no = p_queue_no and r.task_id = p_task_id;
   delete from absurd.idempotency_keys k where k.queue_no = p_queue_no and k.task_id = p_task_id;
   perform absurd.forget_ended(t) from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = p_task_id and t.state <> 'c';

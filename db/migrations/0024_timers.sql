@@ -191,6 +191,9 @@ begin
     insert into absurd.timers (queue_no, kind, due_at, task_id)
     select p_queue_no, p_kind, v_next, v_timer.task_id where isfinite(v_next)
     on conflict do nothing;
+    if p_kind = 'l' and isfinite(v_next) then
+      update absurd.tasks t set lease_due_at = v_next where t.queue_no = p_queue_no and t.task_id = v_timer.task_id;
+    end if;
   end loop;
   return v_fired;
 end

@@ -100,3 +100,73 @@ func TestClaimTouchesWhatItTakes(t *testing.T) {
 		t.Errorf("a claim of ten tasks touches %d more pages than before, beyond what an empty claim does, want at most %d", grown, most)
 	}
 }
+
+// A claim on a queue with a limit counts what runs, and no more: not what sleeps or waits, and not what clients of claim_task have held and
+// left, whatever their leases.
+func TestClaimOnALimitedQueueReadsWhatRuns(t *testing.T) {
+	t.Parallel()
+	rows := 10_000
+	if os.Getenv("ABSURD_SOAK") != "" {
+		rows = 100_000
+	}
+	pool := newEngine(t)
+	w := newWorker(t, pool)
+	limit(t, pool, 10)
+	spawn(t, pool, make([]string, 10)...)
+	if held, others := len(w.claim(5)), one[int](t, pool, `select count(*)::int from absurd.claim_task('q', 'w', 300, 5)`); held != 5 || others != 5 {
+		t.Fatalf("%d and %d runs began", held, others)
+	}
+	conn, err := pgx.ConnectConfig(t.Context(), pool.Config().ConnConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	measure := func() (fenced, other int) {
+		for range 8 {
+			a := pagesOf(t, conn, `select * from absurd.claim_tasks('q', $1, 10, $2, '{}')`, w.id, w.names)
+			b := pagesOf(t, conn, `select * from absurd.claim_task('q', 'w')`)
+			if fenced == 0 {
+				fenced, other = a, b
+			}
+			fenced, other = min(fenced, a), min(other, b)
+		}
+		return fenced, other
+	}
+	fill(t, pool, 1000, 1000, 1000)
+	measure() // the connection keeps its plans from now on
+	fencedBefore, otherBefore := measure()
+	exec(t, pool, `select absurd.set_queue_limit('q', null)`)
+	exec(t, pool, `do $$
+		declare v_run record;
+		begin
+			delete from absurd.ready;
+			for n in 1 .. 1000 loop
+				perform absurd.spawn_task('q', 't', '{}', '{"max_attempts": 2}');
+				select * into v_run from absurd.claim_task('q', 'w', case when n % 2 = 0 then 300 else 0 end);
+				if n % 4 = 0 then
+					perform absurd.extend_claim('q', v_run.run_id, case when n % 8 = 0 then 400 else 200 end);
+				end if;
+				case n % 7
+					when 0 then perform absurd.complete_run('q', v_run.run_id);
+					when 1 then perform absurd.schedule_run('q', v_run.run_id, now() + interval '1 day');
+					when 2 then perform absurd.await_event('q', v_run.task_id, v_run.run_id, 's', 'e');
+					when 3 then perform absurd.fail_run('q', v_run.run_id, '{}', now() + interval '1 day');
+					when 4 then perform absurd.cancel_task('q', v_run.task_id);
+					when 5 then perform absurd.fail_run('q', v_run.run_id, '{}', now() + interval '1 day'); perform absurd.fail_run('q', last_attempt_run, '{}') from absurd.t_q where task_id = v_run.task_id;
+					when 6 then perform absurd.terminate_task('q', v_run.task_id);
+				end case;
+			end loop;
+		end $$`)
+	limit(t, pool, 10)
+	fill(t, pool, rows, rows, rows)
+	exec(t, pool, `vacuum analyze`)
+	fenced, other := measure()
+	t.Logf("a claim of nothing touches %d pages, claim_task %d; beside little it was %d and %d", fenced, other, fencedBefore, otherBefore)
+	const more = 3 * 10 // each run that is counted is looked up in indexes that may have grown by a level
+	if fenced > fencedBefore+more || other > otherBefore+more {
+		t.Errorf("a claim of nothing touches %d pages, and claim_task %d, want at most %d and %d", fenced, other, fencedBefore+more, otherBefore+more)
+	}
+	if left := one[int](t, pool, `select count(*)::int from absurd.timers where kind = 'l'`); left != 5 {
+		t.Errorf("%d timers watch the leases of 5 runs", left)
+	}
+}
