@@ -75,6 +75,9 @@ begin
       v_began := v_lowest;
     end if;
   end loop;
+  if v_queue_no < 0 then
+    perform absurd.drop_lost_ready(v_queue_no, 10000);
+  end if;
   if v_tenants is null then
     -- Who has locked the queue's row is not waited for, with tasks locked: the next walk then begins where this one did.
     update absurd.queues q set cleaned_to = v_from

@@ -202,7 +202,8 @@ as $$
 $$;
 
 -- repair_partitions makes a partition for every week of which the default partitions of a queue, or of all queues, hold rows, and
--- moves these there. It answers how many rows it moved. It locks the queue while it moves a week.
+-- moves these there. It answers how many rows it moved. It locks the queue while it moves a week. Where somebody has dropped a partition by
+-- hand, it also deletes what other tables hold of the tasks that are gone, and tells open tasks that wait for one of them.
 create function absurd.repair_partitions(p_queue_name text default null) returns table (queue_name text, week timestamptz, rows_moved bigint)
 language plpgsql
 as $$
@@ -220,6 +221,7 @@ begin
     order by q.queue_name
   loop
     perform absurd.lock_partitioning(v_queue.name, v_queue.queue_no);
+    perform absurd.forget_lost_tasks(v_queue.queue_no, v_queue.name, absurd.current_time()); -- before any table is locked
     for v_week in select w.week from absurd.default_weeks(v_queue.name) w order by 1 loop
       v_moved := absurd.add_week(v_queue.name, v_queue.queue_no, v_week);
       return query select v_queue.name, v_week, v_moved;

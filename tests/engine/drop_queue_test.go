@@ -137,6 +137,46 @@ func TestDroppedPartitionLeavesNothing(t *testing.T) {
 	}
 }
 
+// A partition of tasks that somebody has dropped by hand is nobody's error: the rest of the queue works on, cleanup takes what is in the way of
+// claims, and repair_partitions all that is left, and tells who waits for a task that is gone.
+func TestPartitionDroppedByHand(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	w := newWorker(t, pool)
+	exec(t, pool, `select absurd.create_queue('kids', 'partitioned')`)
+	parent, child := abroad(t, pool, w, "kids")
+	exec(t, pool, `select absurd.spawn_tasks('kids', '{t,t,t}', '{1,2,3}', array['{"unique_key": "u"}', '{"idempotency_key": "i"}', '{"delay_ms": 60000}']::jsonb[])`)
+	exec(t, pool, `select absurd.send_messages('kids', array[$1::uuid], '{inbox}', '{key}', '{1}')`, child)
+	held := one[pgtype.UUID](t, pool, `select run_id from absurd.claim_task('kids', 'w')`)
+	exec(t, pool, fmt.Sprintf(`drop table absurd.%q`, one[string](t, pool, `select 't_kids_' || absurd.partition_week_tag($1)`, time.Now())))
+
+	if _, err := pool.Exec(t.Context(), `select absurd.complete_run('kids', $1)`, held); err == nil || !strings.Contains(err.Error(), "not found") {
+		t.Errorf("the end of a task that is gone: %v", err)
+	}
+	exec(t, pool, `select absurd.spawn_task('kids', 't', '4'), absurd.emit_event('kids', 'e'), absurd.sweep(100), absurd.cleanup_all_queues()`)
+	exec(t, pool, `select * from absurd.queue_statistics(); select * from absurd.list_tasks('kids')`)
+	if n := one[int](t, pool, `select count(*)::int from absurd.ready where queue_no < 0`); n != 1 {
+		t.Errorf("%d tasks are ready after a cleanup, want the new one", n)
+	}
+	exec(t, pool, `select absurd.complete_run('kids', run_id) from absurd.claim_task('kids', 'w')`)
+	if n := one[int](t, pool, `select count(*)::int from absurd.t_kids where state = 'completed'`); n != 1 {
+		t.Errorf("%d tasks are completed, want the new one", n)
+	}
+
+	exec(t, pool, `select * from absurd.repair_partitions()`)
+	for _, table := range []string{"messages", "message_keys", "unique_keys", "idempotency_keys", "ready", "timers", "ended", "notices"} {
+		if n := one[int](t, pool, `select count(*) from absurd.`+table+` where queue_no < 0`); n > 0 {
+			t.Errorf("%s holds %d rows of tasks that are gone", table, n)
+		}
+	}
+	if got := records(t, pool, parent); len(got) != 1 || !strings.HasPrefix(got[0], "c f child ") || !strings.Contains(got[0], "the task is gone") {
+		t.Errorf("records of the parent %q", got)
+	}
+	if got := state(t, pool, parent); got != "pending" {
+		t.Errorf("the parent is %s", got)
+	}
+}
+
 // Workflow runs of all queues are in one view, wherever their tasks stand, and each once.
 func TestWorkflowRunsOfAllQueues(t *testing.T) {
 	t.Parallel()
