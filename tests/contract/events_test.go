@@ -21,6 +21,12 @@ func events() []pin {
 			s.want("f|5", await, task, "018f3406-9e7b-7000-8000-000000000000", "a", "ping", nil)
 			s.want("0", "select count(*) from {e}")
 		}},
+		{"7.12.2.pending_checkpoint_answers_too", func(s *session) {
+			task, run := s.running("{}")
+			s.exec("select absurd.set_task_checkpoint_state({q}, $1, 'a', '5', $2)", task, run)
+			s.exec("update absurd.checkpoints set outcome = 'n' where task_id = $1", task)
+			s.want("f|5", await, task, run, "a", "ping", nil)
+		}},
 		{"7.12.2.null_checkpoint_is_none", func(s *session) {
 			task, run := s.running("{}")
 			s.exec("select absurd.set_task_checkpoint_state({q}, $1, 'a', null, $2)", task, run)

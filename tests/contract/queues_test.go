@@ -70,6 +70,8 @@ func queues() []pin {
 				s.refused(P0001, "storage mode", "select absurd.create_queue({q} || '2', $1)", mode)
 			}
 			s.want("0", "select count(*) from absurd.queues where queue_name = {q} || '2'")
+			s.refused(P0001, "exists with storage mode", `select absurd.create_queue({q}, m) from absurd.queues, unnest('{partitioned,unpartitioned}'::text[]) m
+				where queue_name = {q} and storage_mode <> m`)
 		}},
 		{"7.2.any_name_will_do", func(s *session) {
 			for _, name := range hostileNames {

@@ -82,6 +82,24 @@ func spawning() []pin {
 				s.t.Errorf("got %q (%v), want the first caller's task %s", got, err, task)
 			}
 		}},
+		{"13.9.key_race_with_cleanup", func(s *session) {
+			task := s.spawn(`{"idempotency_key": "k"}`)
+			s.exec("select absurd.cancel_task({q}, $1)", task)
+			s.at(10)
+			cleaner := s.another()
+			cleaner.at(10)
+			cleaner.exec("begin")
+			cleaner.want("1", "select absurd.cleanup_tasks({q}, 0)")
+			var got []string
+			wait := s.background(func() (err error) {
+				got, err = s.try("select task_id <> $1, created from absurd.spawn_task({q}, 'work', '{}', '{\"idempotency_key\": \"k\"}')", task)
+				return err
+			})
+			cleaner.exec("commit")
+			if err := wait(); err != nil || strings.Join(got, "") != "t|t" {
+				s.t.Errorf("got %q (%v), want a task that is new", got, err)
+			}
+		}},
 		{"7.3.rollback_leaves_nothing", func(s *session) {
 			s.inTransaction(func() { s.spawn(`{"idempotency_key": "k", "cancellation": {"max_delay": 1}}`) })
 			s.want("0|0|t", "select (select count(*) from {t}), (select count(*) from {r}), created from absurd.spawn_task({q}, 'work', '{}', '{\"idempotency_key\": \"k\"}')")
