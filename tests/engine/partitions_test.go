@@ -169,7 +169,8 @@ func TestPartitionsComeAndGoUnderLoad(t *testing.T) {
 	}
 	exec(t, pool, `select absurd.set_queue_policy('p', '{"default_partition": "enabled"}')`)
 	for n := range 5 {
-		exec(t, pool, fmt.Sprintf(`select absurd.set_queue_policy('p', '{"partition_lookahead": "%d days"}'); select absurd.ensure_partitions('p')`, 35+7*n))
+		exec(t, pool, fmt.Sprintf(`select absurd.set_queue_policy('p', '{"partition_lookahead": "%d days"}')`, 35+7*n))
+		exec(t, pool, `select absurd.ensure_partitions('p')`)
 	}
 	close(stop)
 	group.Wait()
