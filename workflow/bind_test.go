@@ -1,9 +1,11 @@
 package workflow
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestBindNoWorkflow: a workflow without a function is refused where it is registered, and not task by task.
@@ -17,6 +19,18 @@ func TestBindNoWorkflow(t *testing.T) {
 	} {
 		if err := NewRegistry().Add(b); err == nil || !strings.Contains(err.Error(), "workflow "+name+" is bound to no function") {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestBindHeartbeatTimeout: one that cannot fire before the timeout does is refused where the step is registered.
+func TestBindHeartbeatTimeout(t *testing.T) {
+	t.Parallel()
+	for timeout, refused := range map[time.Duration]bool{0: false, time.Minute + 1: false, time.Minute: true, time.Second: true} {
+		b := NewStepOnly("step", Timeout(timeout), HeartbeatTimeout(time.Minute)).Bind(func(context.Context) error { return nil })
+		err := NewRegistry().Add(b)
+		if refused != (err != nil) || refused && !strings.Contains(err.Error(), "workflow: step step: its HeartbeatTimeout of 1m0s") {
+			t.Errorf("timeout %v: %v", timeout, err)
 		}
 	}
 }

@@ -10,6 +10,10 @@ func Inline[Out any](ctx Context, name string, f func(context.Context) (Out, err
 		return zero, err
 	}
 	s := newStep[None, Out](name, opts)
+	if err := s.spec.check(); err != nil {
+		var zero Out
+		return zero, err
+	}
 	b := s.bind(func(ctx context.Context, _ None) (Out, error) { return f(ctx) })
 	return s.start(ctx, None{}, &b).Await(ctx)
 }

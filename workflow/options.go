@@ -68,7 +68,8 @@ func Timeout(d time.Duration) StepOption { return stepOption(func(p *policy) { p
 
 // HeartbeatTimeout says how long an attempt of a step may go on without a call of [Heartbeat]. When it has not called that for so long, its
 // context ends, and the attempt has failed, whether or not the function returns: a step that hangs is tried again long before its [Timeout]
-// is over. The function has to call Heartbeat for the first time that soon after its start, too. The default is no limit.
+// is over, and one that is not shorter than the Timeout is refused by [Registry.Add]. The function has to call Heartbeat for the first time
+// that soon after its start, too. The default is no limit.
 func HeartbeatTimeout(d time.Duration) StepOption {
 	return stepOption(func(p *policy) { p.heartbeat = d })
 }

@@ -38,7 +38,7 @@ func NewRegistry() *Registry {
 }
 
 // Add adds bindings. Two of one name are an error, and so are names that are not durable names: a letter, then letters, digits
-// and _ . -, at most 200 bytes. All errors are returned, joined.
+// and _ . -, at most 200 bytes; and options that contradict each other. All errors are returned, joined.
 func (r *Registry) Add(bindings ...Binding) error {
 	var errs []error
 	for _, b := range bindings {
@@ -55,6 +55,12 @@ func (r *Registry) Add(bindings ...Binding) error {
 		if err := checkName(kind, name); err != nil {
 			errs = append(errs, err)
 			continue
+		}
+		if b.step != nil {
+			if err := b.step.check(); err != nil {
+				errs = append(errs, err)
+				continue
+			}
 		}
 		if b.flow != nil && b.runFlow == nil {
 			errs = append(errs, fmt.Errorf("workflow: workflow %s is bound to no function: give Bind one", name))

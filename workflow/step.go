@@ -28,6 +28,15 @@ type stepSpec struct {
 	key    func(any) string // nil: unkeyed
 }
 
+// check says which of the step's options contradict each other.
+func (s *stepSpec) check() error {
+	if p := &s.policy; p.timeout > 0 && p.heartbeat >= p.timeout {
+		return fmt.Errorf("workflow: step %s: its HeartbeatTimeout of %v never ends an attempt, because its Timeout of %v does so before: make it shorter, or leave one of them out",
+			s.name, p.heartbeat, p.timeout)
+	}
+	return nil
+}
+
 // stepCall is what a worker needs to run a step. It is the Arg of the operation.
 type stepCall struct {
 	name   string

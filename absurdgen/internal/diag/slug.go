@@ -24,6 +24,7 @@ const (
 	BadCount         Slug = "bad-count"
 	BadDuration      Slug = "bad-duration"
 	BadRange         Slug = "bad-range"
+	HeartbeatLong    Slug = "heartbeat-long" // a heartbeat= that is not shorter than the timeout=
 	BadPath          Slug = "bad-path"
 	BadLabel         Slug = "bad-label"    // version= that is too long or not printable
 	BadChoice        Slug = "bad-choice"   // a word that is not one of those that the key takes

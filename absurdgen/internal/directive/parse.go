@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/absurdgen/absurdgen/absurdgen/internal/diag"
 )
@@ -78,6 +79,12 @@ func Parse(c *ast.Comment) (*Directive, []diag.Problem) {
 			p.Pos = arg.Pos
 			problems = append(problems, *p)
 		}
+	}
+	if step, ok := d.Spec.(*Step); ok && step.Timeout > 0 && step.Heartbeat >= step.Timeout {
+		p := mistake(diag.HeartbeatLong, "write a heartbeat that is shorter than the timeout, or leave one of them out",
+			"the heartbeat of %v never ends an attempt, because the timeout of %v does so before", time.Duration(step.Heartbeat), time.Duration(step.Timeout))
+		p.Pos = d.ArgPos("heartbeat")
+		problems = append(problems, *p)
 	}
 	return d, problems
 }

@@ -42,7 +42,7 @@ type Step struct {
 	Backoff Range `key:"backoff"`
 	// Timeout ends the step's context this long after an attempt began.
 	Timeout Duration `key:"timeout"`
-	// Heartbeat fails an attempt that has not called workflow.Heartbeat for this long.
+	// Heartbeat fails an attempt that has not called workflow.Heartbeat for this long. It is shorter than the timeout.
 	Heartbeat Duration `key:"heartbeat"`
 	// Key tells repeats of the step in one workflow apart: a string or integer field of the payload, or a method
 	// of it that returns a string.
