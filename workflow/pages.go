@@ -63,7 +63,8 @@ func listing[Arg, Row any](ctx context.Context, c *Client, query func(context.Co
 func (c *Client) conn(ctx context.Context) (db.DBTX, error) {
 	conn := c.on(ctx).Conn()
 	if conn == nil {
-		return nil, fmt.Errorf("a store in memory lists tasks and nothing else (%w)", errors.ErrUnsupported)
+		return nil, fmt.Errorf("a store in memory lists tasks and nothing else (%w): in a test, Env.Records has the checkpoints of a task,"+
+			" and db/embedded starts a database for what else is to be seen", errors.ErrUnsupported)
 	}
 	return conn, nil
 }
