@@ -42,7 +42,7 @@ func listen(tb testing.TB, pool *pgxpool.Pool) func() []string {
 }
 
 // patience is how long a test waits for something that must come. It is no measure of speed.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // waitUntil waits until a query says true.
 func waitUntil(tb testing.TB, on querier, query string, args ...any) {

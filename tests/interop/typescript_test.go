@@ -35,7 +35,10 @@ func install(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	npm := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute) // npm itself would wait for a quarter of an hour
+	defer cancel()
+	npm := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	npm.WaitDelay = time.Second
 	npm.Dir = dir
 	if out, err := npm.CombinedOutput(); err != nil {
 		t.Skipf("npm cannot install the TypeScript client: %v\n%s", err, out)
@@ -127,7 +130,7 @@ func TestTypeScriptClient(t *testing.T) {
 }
 
 func typeScriptClient(t *testing.T, dir, mode string) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	pool, _ := pgtest.Database(t)
 	client := workflow.NewClient(pool, workflow.ClientOptions{})
