@@ -46,6 +46,9 @@ const (
 // maxClaim bounds a claim call.
 const maxClaim = 256
 
+// keepDone is how many ended claims an idle claimer keeps to itself at most.
+const keepDone = 32
+
 // gatherFor is how long a claimer waits for more places while there is more work than places.
 const gatherFor = 2 * time.Millisecond
 
@@ -61,7 +64,7 @@ func (c *claimer) run(ctx context.Context) {
 		if room == 0 {
 			return
 		}
-		got, err := c.claim(ctx, room)
+		got, err := c.claim(ctx, room, idle)
 		c.release(room - got)
 		busy = got == room
 		if ctx.Err() != nil {
@@ -186,14 +189,17 @@ func (c *claimer) releaseUnknown(ctx context.Context) error {
 	return nil
 }
 
-// claim claims up to room runs and starts their passes. It returns how many.
-func (c *claimer) claim(ctx context.Context, room int) (int, error) {
+// claim claims up to room runs and starts their passes. It returns how many. In idleness few claims that have ended are kept for
+// later: to tell of them is a commit, and that beside the flush of a task that somebody waits for.
+func (c *claimer) claim(ctx context.Context, room int, idle bool) (int, error) {
 	if err := c.releaseUnknown(ctx); err != nil {
 		return 0, err
 	}
 	c.mu.Lock()
-	done := c.done
-	c.done = nil
+	var done []int64
+	if !idle || len(c.done) >= keepDone {
+		done, c.done = c.done, nil
+	}
 	c.mu.Unlock()
 	select {
 	case <-c.wake: // what it tells of is there to be claimed now
