@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -20,9 +19,10 @@ func registerCodecs(conn *pgx.Conn) {
 	if t, ok := types.TypeForOID(pgtype.JSONBOID); ok {
 		types.RegisterType(&pgtype.Type{Name: t.Name, OID: pgtype.JSONBOID, Codec: jsonbCodec{t.Codec}})
 	}
+	kept := new(room)
 	for _, oid := range []uint32{pgtype.JSONBArrayOID, pgtype.TextArrayOID, pgtype.UUIDArrayOID, pgtype.Int4ArrayOID, pgtype.Int8ArrayOID, pgtype.TimestamptzArrayOID} {
 		if t, ok := types.TypeForOID(oid); ok {
-			types.RegisterType(&pgtype.Type{Name: t.Name, OID: oid, Codec: arrayCodec{t.Codec}})
+			types.RegisterType(&pgtype.Type{Name: t.Name, OID: oid, Codec: arrayCodec{t.Codec, kept}})
 		}
 	}
 }
@@ -48,7 +48,10 @@ func (scanJSON) Scan(src []byte, target any) error {
 }
 
 // arrayCodec is the driver's codec of an array type, but for its binary form of the slices that flushes use.
-type arrayCodec struct{ pgtype.Codec }
+type arrayCodec struct {
+	pgtype.Codec
+	room *room // of the connection
+}
 
 // PlanEncode is called once for each type of value and connection.
 func (c arrayCodec) PlanEncode(m *pgtype.Map, oid uint32, format int16, value any) pgtype.EncodePlan {
@@ -56,25 +59,25 @@ func (c arrayCodec) PlanEncode(m *pgtype.Map, oid uint32, format int16, value an
 		switch value.(type) {
 		case []json.RawMessage:
 			if oid == pgtype.JSONBArrayOID {
-				return encodeArray[json.RawMessage]{pgtype.JSONBOID, jsonbSize, appendJSONB}
+				return encodeArray[json.RawMessage]{c.room, pgtype.JSONBOID, jsonbSize, appendJSONB}
 			}
 		case []string:
 			if oid == pgtype.TextArrayOID {
-				return encodeArray[string]{pgtype.TextOID, func(s string) int { return len(s) }, appendText}
+				return encodeArray[string]{c.room, pgtype.TextOID, func(s string) int { return len(s) }, appendText}
 			}
 		case []pgtype.UUID:
-			return encodeArray[pgtype.UUID]{pgtype.UUIDOID, fixed[pgtype.UUID](16), appendUUID}
+			return encodeArray[pgtype.UUID]{c.room, pgtype.UUIDOID, fixed[pgtype.UUID](16), appendUUID}
 		case []int32:
 			if oid == pgtype.Int4ArrayOID {
-				return encodeArray[int32]{pgtype.Int4OID, fixed[int32](4), appendInt4}
+				return encodeArray[int32]{c.room, pgtype.Int4OID, fixed[int32](4), appendInt4}
 			}
 		case []int64:
 			if oid == pgtype.Int8ArrayOID {
-				return encodeArray[int64]{pgtype.Int8OID, fixed[int64](8), appendInt8}
+				return encodeArray[int64]{c.room, pgtype.Int8OID, fixed[int64](8), appendInt8}
 			}
 		case []pgtype.Timestamptz:
 			if oid == pgtype.TimestamptzArrayOID {
-				return encodeArray[pgtype.Timestamptz]{pgtype.TimestamptzOID, fixed[pgtype.Timestamptz](8), appendTimestamptz}
+				return encodeArray[pgtype.Timestamptz]{c.room, pgtype.TimestamptzOID, fixed[pgtype.Timestamptz](8), appendTimestamptz}
 			}
 		}
 	}
@@ -83,6 +86,7 @@ func (c arrayCodec) PlanEncode(m *pgtype.Map, oid uint32, format int16, value an
 
 // encodeArray encodes a []T. append appends an element, or reports that it is null.
 type encodeArray[T any] struct {
+	room    *room
 	element uint32
 	size    func(T) int
 	append  func([]byte, T) (_ []byte, null bool)
@@ -98,7 +102,7 @@ func (e encodeArray[T]) Encode(value any, buf []byte) ([]byte, error) {
 	for _, item := range items {
 		size += 4 + e.size(item)
 	}
-	buf = slices.Grow(buf, size)
+	buf = e.room.grow(buf, size)
 	buf = binary.BigEndian.AppendUint32(buf, 1) // dimension
 	nulls := len(buf)
 	buf = binary.BigEndian.AppendUint32(buf, 0)
@@ -118,6 +122,30 @@ func (e encodeArray[T]) Encode(value any, buf []byte) ([]byte, error) {
 		binary.BigEndian.PutUint32(buf[at:], uint32(len(buf)-at-4))
 	}
 	return buf, nil
+}
+
+// room is the memory that a connection's parameters are encoded into, kept from statement to statement. The driver would make it and let it
+// grow anew for each: it keeps 256 bytes. It copies the parameters of a statement into its message before it encodes those of another.
+type room struct{ kept []byte }
+
+// mostRoom is how much is kept.
+const mostRoom = 256 << 10
+
+// grow returns buf, all that is encoded of this statement yet, with room for n bytes more.
+func (r *room) grow(buf []byte, n int) []byte {
+	need := len(buf) + n
+	switch {
+	case need <= cap(buf):
+		return buf
+	case need > cap(r.kept):
+		larger := make([]byte, 0, 2*need)
+		if cap(larger) > mostRoom {
+			return append(larger, buf...)
+		}
+		r.kept = larger
+	}
+	// Where buf has left what is kept for a parameter that the driver has encoded, this writes what is there already.
+	return append(r.kept[:0], buf...)
 }
 
 func fixed[T any](size int) func(T) int { return func(T) int { return size } }

@@ -26,7 +26,7 @@ func TestArraysAreTheDriversBytes(t *testing.T) {
 			{Time: now, Valid: true}, {}, {Time: time.Date(1, 1, 1, 0, 0, 0, 999, time.UTC), Valid: true}, {Time: time.Date(1999, 12, 31, 23, 59, 59, 999999999, time.Local), Valid: true}}},
 	} {
 		known, _ := driver.TypeForOID(oid)
-		codec := arrayCodec{known.Codec}
+		codec := arrayCodec{known.Codec, new(room)}
 		for _, value := range values {
 			plan := codec.PlanEncode(driver, oid, pgtype.BinaryFormatCode, value)
 			before := []byte("before")
@@ -45,5 +45,36 @@ func TestArraysAreTheDriversBytes(t *testing.T) {
 		if codec.PlanEncode(driver, oid, pgtype.TextFormatCode, values[2]) != nil {
 			t.Errorf("%s has a plan of its own for the text form", known.Name)
 		}
+	}
+}
+
+// What is encoded of a statement stays as it is while more of it is, whoever gets the memory for that; and the next statement takes the same memory.
+func TestRoomIsKept(t *testing.T) {
+	t.Parallel()
+	var r room
+	var first *byte
+	for range 3 { // statements
+		buf := make([]byte, 0, 8)
+		var parts [][]byte
+		for i := range byte(20) {
+			at := len(buf)
+			if i%5 != 4 {
+				buf = r.grow(buf, 100)
+			} // else as the driver does
+			buf = append(buf, bytes.Repeat([]byte{i}, 100)...)
+			parts = append(parts, buf[at:])
+		}
+		for i, p := range parts {
+			if !bytes.Equal(p, bytes.Repeat([]byte{byte(i)}, 100)) {
+				t.Fatalf("part %d has become %x", i, p)
+			}
+		}
+		first = &r.kept[:1][0]
+	}
+	if buf := r.grow(nil, 1); &buf[:1][0] != first {
+		t.Error("nothing was kept")
+	}
+	if r.grow(nil, mostRoom); cap(r.kept) > mostRoom {
+		t.Errorf("%d bytes are kept", cap(r.kept))
 	}
 }
