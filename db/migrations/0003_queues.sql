@@ -210,7 +210,13 @@ begin
     perform absurd.check_name_is_free(p_queue_name, v_mode);
     insert into absurd.queues (queue_name, storage_mode, queue_no) overriding system value
     select p_queue_name, v_mode, case v_mode when 'partitioned' then -n.no else n.no end
-    from (select nextval(pg_get_serial_sequence('absurd.queues', 'queue_no'))::integer as no) n
+    from (
+      -- Storage of another number may be left of an installation of which schema absurd alone was dropped.
+      select s.no
+      from (select nextval(pg_get_serial_sequence('absurd.queues', 'queue_no'))::integer as no from generate_series(1, 100000)) s
+      where v_mode <> 'partitioned' or to_regnamespace(absurd.storage_schema(-s.no)) is null
+      limit 1
+    ) n
     on conflict (queue_name) do nothing;
     select q.storage_mode into v_found from absurd.queues q where q.queue_name = p_queue_name;
   end if;

@@ -217,3 +217,26 @@ func TestEveryTableCanBeReplicated(t *testing.T) {
 		t.Errorf("tables without a primary key or another replica identity: %v", tables)
 	}
 }
+
+// TestInstallBesideLeftStorage: whoever has dropped schema absurd, and not those of its partitioned queues, can install it again and make such
+// queues.
+func TestInstallBesideLeftStorage(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	exec(t, pool, `select absurd.create_queue('old', 'partitioned')`)
+	left := one[string](t, pool, `select absurd.storage_schema(queue_no) from absurd.queues where queue_name = 'old'`)
+	exec(t, pool, `drop schema absurd cascade`)
+	if err := db.Install(t.Context(), pool); err != nil {
+		t.Fatal(err)
+	}
+	for _, queue := range []string{"new", "newer"} { // one of them would come to the number of the old one
+		exec(t, pool, `select absurd.create_queue($1, 'partitioned')`, queue)
+	}
+	for _, queue := range []string{"new", "newer"} {
+		exec(t, pool, `select absurd.spawn_task($1, 'task', '{}')`, queue)
+		if got := one[string](t, pool, `select absurd.storage_schema(queue_no) from absurd.queues where queue_name = $1`, queue); got == left {
+			t.Errorf("queue %s has taken over %s", queue, left)
+		}
+	}
+	exec(t, pool, `select absurd.drop_queue('new')`)
+}
