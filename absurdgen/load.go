@@ -139,7 +139,7 @@ func (t *tree) listErrors(p *pkg) {
 		case filepath.Base(place.File) == fileName:
 		case p.own != nil && strings.HasPrefix(e.Msg, "found packages ") && t.oneName(p):
 		default:
-			problem := diag.New(token.NoPos, diag.LoadError, "", "%s", strings.ReplaceAll(e.Msg, "\n\t", " "))
+			problem := diag.New(token.NoPos, diag.LoadError, loadFix(e.Msg, p.PkgPath), "%s", strings.ReplaceAll(e.Msg, "\n\t", " "))
 			problem.Place, problem.Subject = place, p.PkgPath
 			if len(p.GoFiles) > 0 && place.File == "" {
 				problem.File = p.GoFiles[0]
@@ -147,6 +147,17 @@ func (t *tree) listErrors(p *pkg) {
 			t.problems = append(t.problems, problem)
 		}
 	}
+}
+
+// loadFix says what to write instead of a pattern, where the go command's complaint does not.
+func loadFix(complaint, pattern string) string {
+	switch {
+	case strings.Contains(complaint, "does not contain main module"):
+		return "run absurdgen inside a module; go mod init NAME makes one"
+	case strings.Contains(complaint, " is not in std") && !strings.ContainsAny(pattern, "./"):
+		return "a package of this module is written ./" + pattern + "; the commands of absurdgen are listed by absurdgen help"
+	}
+	return ""
 }
 
 // oneName reports whether the files that a person wrote agree on the package's name.

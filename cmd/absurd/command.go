@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string, s std) int {
 	}
 	c := find(name)
 	if c == nil {
-		fmt.Fprintf(s.err, "absurd: there is no command %q\n\n%s", name, overview())
+		fmt.Fprintf(s.err, "absurd: there is no command %q\nusage: absurd COMMAND [flags]\n(absurd help lists the commands)\n", name)
 		return exitUsage
 	}
 	return c.execute(ctx, s, args)

@@ -12,8 +12,8 @@ func TestMisuse(t *testing.T) {
 		words []string
 	}{
 		{"", []string{"usage: absurd COMMAND", "demo", "dev", "migrate"}},
-		{"fly", []string{`no command "fly"`, "usage: absurd COMMAND"}},
-		{"help fly", []string{`no command "fly"`}},
+		{"fly", []string{`no command "fly"`, "usage: absurd COMMAND", "absurd help"}},
+		{"help fly", []string{`no command "fly"`, "absurd help"}},
 		{"help demo-worker", []string{`no command "demo-worker"`}},
 		{"demo -fast", []string{"-fast", "usage: absurd demo [-orders FILE] [-keep]", "absurd help demo"}},
 		{"demo now", []string{`"now"`, "usage: absurd demo"}},
@@ -47,6 +47,7 @@ func TestHelp(t *testing.T) {
 	}{
 		{"help", []string{"demo", "dev", "migrate", "DATABASE_URL", "PG_BIN"}},
 		{"--help", []string{"usage: absurd COMMAND"}},
+		{"help help", []string{"usage: absurd COMMAND", "explain a command"}},
 		{"help demo", []string{"-orders FILE", "-keep", "exit\ncode", `"reminder_seconds"`}},
 		{"demo -h", []string{"-orders FILE"}},
 		{"help dev", []string{"-dir DIR", "export DATABASE_URL"}},

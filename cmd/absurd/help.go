@@ -8,13 +8,13 @@ import (
 
 // help serves "absurd help [COMMAND]".
 func help(s std, args []string) int {
-	if len(args) == 0 {
+	if len(args) == 0 || args[0] == "help" {
 		fmt.Fprint(s.out, overview())
 		return exitOK
 	}
 	c := find(args[0])
 	if c == nil || c.short == "" {
-		fmt.Fprintf(s.err, "absurd help: there is no command %q\n\n%s", args[0], overview())
+		fmt.Fprintf(s.err, "absurd help: there is no command %q\n(absurd help lists the commands)\n", args[0])
 		return exitUsage
 	}
 	fmt.Fprint(s.out, c.help())

@@ -123,7 +123,12 @@ func help(args []string, stdout, stderr io.Writer) int {
 	verb := ""
 	if len(args) > 0 {
 		verb = args[0]
-	} else {
+	}
+	switch verb {
+	case "help", "accept", "schema", "version": // the usage explains them
+		fmt.Fprint(stdout, strings.TrimSuffix(usage, "\nflags:\n"))
+		return exitOK
+	case "":
 		fmt.Fprint(stdout, strings.TrimSuffix(usage, "\nflags:\n"), "\n")
 	}
 	text, err := absurdgen.Help(verb)
