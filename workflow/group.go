@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -141,8 +142,11 @@ func (g *group[In, Out]) carry(ctx context.Context, batch []*grouped[In, Out], p
 		requests[i] = r.in
 	}
 	outs, err := g.send(ctx, requests, patient)
-	if err != nil && !patient && refusal(err) {
+	switch {
+	case err != nil && !patient && refusal(err):
 		return err
+	case err != nil && !patient && ctx.Err() != nil: // no caller's context has ended
+		err = fmt.Errorf("no answer within %v: is the database reachable, and is a connection of the pool free? (%w)", flightLimit, err)
 	}
 	for i, r := range batch {
 		if r.err = err; err == nil {

@@ -18,6 +18,10 @@ const (
 	settleMost   = 100 * time.Millisecond
 )
 
+// askLimit is how long to wait for the answer whether a task has ended. Over a connection whose other end has vanished it never comes, and
+// nothing tells that for a quarter of an hour.
+const askLimit = 10 * time.Second
+
 // awaitEnd waits until a task has ended and returns how; nil for an unknown task. spawned is when this client has made it; zero: it did not.
 func (c *Client) awaitEnd(ctx context.Context, queue string, id TaskID, spawned time.Time) (*store.Outcome, error) {
 	noticed, ended, leave := c.listener.task(id)
@@ -48,7 +52,9 @@ func (c *Client) awaitEnd(ctx context.Context, queue string, id TaskID, spawned 
 			}
 		}
 		watched = true
-		o, err := c.on(ctx).Watch(ctx, queue, id)
+		asking, enough := context.WithTimeout(ctx, askLimit)
+		o, err := c.on(ctx).Watch(asking, queue, id)
+		enough()
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return nil, ctx.Err()
