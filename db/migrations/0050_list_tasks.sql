@@ -208,7 +208,8 @@ begin
     return query
       select t.task_id, n.task_name, absurd.state_word(t.state), t.attempt, t.max_attempts, t.lost_leases::integer, t.priority::integer, t.tenant,
              t.parent_id, coalesce(t.root_id, t.task_id), t.version, t.idempotency_key, t.tags, t.attributes, t.failure,
-             coalesce(t.claimed_by, (select coalesce(w.worker_name, 'worker ' || t.worker_id) from absurd.workers w where w.worker_id = t.worker_id)),
+             case when t.state = 'r' then coalesce(t.claimed_by,
+               (select coalesce(w.worker_name, 'worker ' || t.worker_id) from absurd.workers w where w.worker_id = t.worker_id)) end,
              t.enqueue_at, t.first_started_at, t.started_at, nullif(t.available_at, 'infinity'), t.ended_at, u.cursor::text
       from unnest(v_ids, v_cursors) with ordinality u(task_id, cursor, ord)
       cross join lateral (select t.* from absurd.tasks t where t.queue_no = v_queue_no and t.task_id = u.task_id offset 0) t

@@ -95,6 +95,12 @@ func (p *player) unit(h holding, n []int) *store.Unit {
 		return p.Clock.Now().Add(time.Duration(n%25-4) * time.Second)
 	}
 	u.Due = due(n[5])
+	if n[0]%5 == 0 {
+		u.Attributes = fmt.Appendf(nil, `{"a%d": %s}`, n[1]%2, pick([]string{`"x"`, `"y"`, `null`}, n[2]))
+	}
+	if n[0]%7 == 0 {
+		u.Published = fmt.Appendf(nil, `{"s%d": {"n": %d}}`, n[1]%2, n[2])
+	}
 	p.family(u, h.task, n)
 	switch n[4] % 12 {
 	case 0, 1:

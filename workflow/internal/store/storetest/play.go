@@ -26,7 +26,7 @@ func (o op) String() string { return fmt.Sprintf("%s %v", o.kind, o.n) }
 
 // kinds are the operations, the frequent ones more than once.
 var kinds = strings.Fields("register renew retire sweep sweep advance advance advance spawn spawn spawn emit send send watch terminate cancel retry " +
-	"claim claim claim claim claim commit commit commit commit commit commit commit commit release load named due idle")
+	"claim claim claim claim claim commit commit commit commit commit commit commit commit release load named due idle list list blocked notes")
 
 // player runs a sequence on one store. It knows workers, tasks and claims by the order in which they came, because each store
 // numbers them in its own way.
@@ -99,8 +99,12 @@ func (p *player) do(o op) string {
 		return answer(p.Store.Emit(p.ctx, p.Queue, []store.Event{{Name: eventName(o.n[0]), Payload: payload(o.n[1])}}, 0), "ok")
 	case "send":
 		return p.send(o)
-	case "watch", "terminate", "cancel", "retry":
+	case "watch", "terminate", "cancel", "retry", "notes":
 		return p.outside(o)
+	case "list":
+		return p.list(o)
+	case "blocked":
+		return p.blocked()
 	case "claim":
 		return p.claim(o)
 	case "commit":
@@ -155,6 +159,15 @@ func (p *player) spawn(o op) string {
 			t.Options.MaxDuration = time.Duration(o.n[4]%30) * time.Second
 		case 3:
 			t.Options.Priority = o.n[3]%7 - 3
+		case 4:
+			t.Options.UniqueKey = fmt.Sprint(n % 3)
+			t.Options.Refuse = o.n[3]%2 == 0
+		case 5:
+			t.Options.Messages = []store.Message{{Inbox: inboxName(n), Key: pick([]string{"", "k"}, o.n[3]), Payload: payload(o.n[4])}}
+			t.Options.Delay = time.Duration(o.n[5]%4) * time.Second
+		}
+		if o.n[7]%4 == 0 {
+			t.Options.Tags = map[string]string{"even": fmt.Sprint(n%2 == 0)}
 		}
 		if o.n[5]%3 == 0 {
 			t.Options.Headers = map[string]string{"n": fmt.Sprint(n)}
@@ -180,6 +193,8 @@ func (p *player) outside(o op) string {
 	}
 	id := pick(p.tasks, o.n[0])
 	switch o.kind {
+	case "notes":
+		return p.notes(id)
 	case "terminate":
 		if o.n[1]%3 > 0 {
 			return "not this time"
