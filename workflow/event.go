@@ -22,8 +22,7 @@ type eventSpec[T any] struct {
 
 // waitCall is what a worker needs to open a wait. It is the Arg of the operation.
 type waitCall struct {
-	name    string        // the stored name of an event, or that of an inbox
-	timeout time.Duration // from the moment of asking; 0 or less: none
+	name string // the stored name of an event, or that of an inbox
 }
 
 // NewEvent declares an event. key returns which instance of the event a payload is.
@@ -65,7 +64,8 @@ func (e Event[T]) wait(ctx Context, key string, timeout time.Duration) *Future[T
 		Kind:    replay.Event,
 		Durable: "$event:" + e.spec.name,
 		Key:     key,
-		Arg:     &waitCall{name: stored, timeout: timeout},
+		Arg:     &waitCall{name: stored},
+		Timeout: timeout,
 		Caller:  caller,
 
 		Detached: true, // nobody is there to be told any more, and nothing has begun that should end

@@ -62,7 +62,8 @@ func (b Inbox[T]) Go(ctx Context, timeout time.Duration) *Future[T] {
 	return start(ctx, b.body, replay.Call{
 		Kind:    replay.Message,
 		Durable: "$inbox:" + b.name,
-		Arg:     &waitCall{name: b.name, timeout: timeout},
+		Arg:     &waitCall{name: b.name},
+		Timeout: timeout,
 		Caller:  caller,
 
 		Detached: true, // as the wait for an event is

@@ -109,12 +109,7 @@ func (p *pass) openWaits() []store.Wait {
 		if !ok {
 			continue
 		}
-		w := store.Wait{Name: op.Name, Kind: op.Kind, Event: call.name}
-		if call.timeout > 0 {
-			// From the branch's time and not from now: a replay comes to the same deadline.
-			w.Timeout = op.Asked.Add(call.timeout)
-		}
-		waits = append(waits, w)
+		waits = append(waits, store.Wait{Name: op.Name, Kind: op.Kind, Event: call.name, Timeout: op.Deadline})
 	}
 	return waits
 }

@@ -128,7 +128,7 @@ func (h *handles) do(ctx workflow.Context, n Node, place string) (string, error)
 	case "race":
 		return h.race(ctx, n)
 	case "photo":
-		return h.photo(ctx)
+		return h.photo(ctx, n.N)
 	case "fail":
 		_, err := h.hopeless.Do(ctx, place)
 		return "", fmt.Errorf("it fails: %w", err)
@@ -212,11 +212,29 @@ func toldOfChild(v string, err error) (string, error) {
 }
 
 // photo has two branches end by themselves. However late that is looked at, the one that was over first has won.
-func (h *handles) photo(ctx workflow.Context) (string, error) {
+func (h *handles) photo(ctx workflow.Context, n int) (string, error) {
 	sleep := func(d time.Duration) func(workflow.Context) (string, error) {
 		return func(ctx workflow.Context) (string, error) { return d.String(), workflow.Sleep(ctx, d) }
 	}
-	_, out, err := workflow.Race(ctx, sleep(20*time.Millisecond), sleep(10*time.Millisecond))
+	timeout := func(d time.Duration) func(workflow.Context) (string, error) {
+		return func(ctx workflow.Context) (string, error) {
+			if _, err := h.event.Await(ctx, never, d); !errors.Is(err, workflow.ErrTimeout) {
+				return "", err
+			}
+			return "timeout", nil
+		}
+	}
+	first, second := sleep, sleep
+	switch n % 3 {
+	case 1:
+		second = timeout
+	case 2:
+		first = timeout
+	}
+	winner, out, err := workflow.Race(ctx, first(20*time.Millisecond), second(10*time.Millisecond))
+	if err == nil && winner != 1 {
+		err = fmt.Errorf("the later one has won: %s", out)
+	}
 	return out, err
 }
 

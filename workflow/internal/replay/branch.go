@@ -101,6 +101,7 @@ type Call struct {
 	Locate      bool             // it will be needed
 	Shielded    bool             // a cancel does not cut it short
 	Detached    bool             // the workflow may end before it does
+	Timeout     time.Duration    // after which it ends by itself, from the branch's time; 0 or less: it does not
 }
 
 // Start asks for a durable operation. The future is done at once when the outcome is recorded. The error says that the call
@@ -118,6 +119,9 @@ func (b *Branch) Start(c Call) (*Future, error) {
 	op := &Op{Name: name, Kind: c.Kind, Fingerprint: c.Fingerprint, Arg: c.Arg, Shielded: c.Shielded, Detached: c.Detached,
 		Asked: b.now, branch: b, caller: c.Caller}
 	op.future.op = op
+	if c.Timeout > 0 {
+		op.Deadline = b.now.Add(c.Timeout)
+	}
 	p.ops = append(p.ops, op)
 	rec, recorded := p.take(name)
 	if recorded {

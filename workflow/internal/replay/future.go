@@ -37,6 +37,7 @@ type Op struct {
 	Arg         any       // what the driver needs to perform it; the package never looks inside
 	Caller      []uintptr // the stack of the call, for messages
 	Asked       time.Time // the branch's time when it asked
+	Deadline    time.Time // when it ends by itself, counted from then, so that a replay comes to the same; zero: it does not
 
 	Outcome Outcome
 	State   []byte

@@ -58,7 +58,7 @@ func (p *Pass) decideRaces() bool {
 				winner = i
 			}
 		}
-		if r.op.branch.dead || winner < 0 {
+		if r.op.branch.dead || winner < 0 || p.othersEnd(r, winner) {
 			if !r.op.branch.dead {
 				open = append(open, r)
 			}
@@ -71,6 +71,23 @@ func (p *Pass) decideRaces() bool {
 	clear(p.races[len(open):])
 	p.races = open
 	return decided
+}
+
+// othersEnd reports whether another branch of the race waits for something that has ended by itself before the winner did, which is not
+// recorded yet. The store is to say how: a task that was not looked at for a while has its races decided as if it had been.
+func (p *Pass) othersEnd(r *race, winner int) bool {
+	end := r.children[winner].now
+	for _, op := range p.ops {
+		if op.future.done || op.Deadline.IsZero() || !op.Deadline.Before(end) {
+			continue
+		}
+		for i, c := range r.children {
+			if path := op.branch.path; i != winner && (path == c.path || strings.HasPrefix(path, c.path+".")) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // endedBefore compares by the time of the last outcome, which for a sleep is its end, and then by the order of recording.

@@ -1,6 +1,7 @@
 package replay_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -43,6 +44,41 @@ func TestRace(t *testing.T) {
 		if _, err := p.Result(); status != replay.Done || err != nil {
 			t.Errorf("with %d records: status %v, error %v, divergence %+v", cut, status, err, p.Divergence())
 		}
+	}
+}
+
+// A sleep that a replay finds ended has not won before it is known how a wait has ended whose time was up before.
+func TestRaceWaitsForAnEarlierTimeout(t *testing.T) {
+	t.Parallel()
+	for timeout, want := range map[time.Duration]int{5 * time.Second: 1, 20 * time.Second: 0, 0: 0} {
+		winner := -1
+		p := replay.New(replay.Config{
+			History: []replay.Record{{Name: "1/$sleep", Kind: replay.Sleep, Outcome: replay.Value, Time: epoch, Wake: epoch.Add(10 * time.Second)}},
+			Start:   epoch, Now: epoch.Add(time.Minute),
+			Body: func(b *replay.Branch) (_ []byte, err error) {
+				winner, _, err = b.Race(nil, []func(*replay.Branch) error{
+					func(b *replay.Branch) error { return pause(b, 10*time.Second) },
+					func(b *replay.Branch) error {
+						return join(b, fork(b, func(b *replay.Branch) error {
+							f, err := b.Start(replay.Call{Kind: replay.Event, Durable: "$event", Arg: event("never"), Timeout: timeout})
+							return errors.Join(err, join(b, f))
+						}))
+					},
+				})
+				return nil, err
+			},
+		})
+		status := p.Run()
+		if status == replay.Parked {
+			for _, op := range p.Wants() {
+				p.Resolve(op, replay.Timeout, nil, op.Deadline)
+			}
+			status = p.Run()
+		}
+		if status != replay.Done || winner != want {
+			t.Errorf("timeout %v: status %v, branch %d has won, want %d", timeout, status, winner, want)
+		}
+		p.Stop()
 	}
 }
 
