@@ -256,6 +256,7 @@ begin
   end if;
   if v_queue_no > 0 then
     -- In the order in which calls of the queue take them.
+    perform from absurd.queues q where q.queue_no = v_queue_no for update;
     perform from absurd.events e where e.queue_no = v_queue_no order by e.tenant, e.event_name for update;
     perform from absurd.tasks t where t.queue_no = v_queue_no and t.state not in ('c', 'f', 'x') order by t.task_id for update;
     perform absurd.leave_relatives(v_queue_no, p_queue_name, absurd.current_time());

@@ -49,8 +49,8 @@ begin
 end
 $$;
 
--- close_storage locks the tables of a partitioned queue that is about to be dropped, and its events, which calls lock before they come to these; and tells
--- the relatives of its tasks (see leave_relatives), for whose rows it waits two milliseconds at most.
+-- close_storage locks the tables of a partitioned queue that is about to be dropped, its row, and its events, which calls lock before they come
+-- to the tables; and it tells the relatives of its tasks (see leave_relatives), for whose rows it waits two milliseconds at most.
 create function absurd.close_storage(p_queue_name text, p_number integer) returns void
 language plpgsql
 as $$
@@ -62,6 +62,7 @@ begin
     begin
       perform absurd.try_table_locks(array(
         select 'only ' || absurd.partitioned_table(p_number, t.table_name) || ' in access exclusive mode' from absurd.partitioned_tables() t order by t.ord), v_wait);
+      perform from absurd.queues q where q.queue_no = p_number for update nowait;
       perform from absurd.events e where e.queue_no = p_number for update nowait;
       perform set_config('lock_timeout', '2ms', true);
       perform absurd.leave_relatives(p_number, p_queue_name, absurd.current_time());

@@ -59,6 +59,10 @@ var invariants = []struct{ says, violations string }{
 		where q.queue_name = {q} and t.state = 'r'
 		and ((t.worker_id is null) = (t.claimed_by is null) or t.claim_expires_at is not null and not exists (
 			select from absurd.timers m where m.queue_no = t.queue_no and m.task_id = t.task_id and m.kind = 'l' and m.due_at <= t.claim_expires_at))`},
+	{"a lease timer is that of a run that runs", `
+		select m.task_id, m.due_at from absurd.queues q join absurd.timers m using (queue_no)
+		where q.queue_name = {q} and m.kind = 'l' and not exists (select from absurd.tasks t
+			where t.queue_no = m.queue_no and t.task_id = m.task_id and t.state = 'r' and t.claimed_by is not null and t.lease_due_at = m.due_at)`},
 	{"an open task with a policy deadline has a timer that is not late", `
 		select t.task_id from absurd.queues q join absurd.tasks t using (queue_no)
 		where q.queue_name = {q} and t.state in ('p', 'r', 's', 'b')
