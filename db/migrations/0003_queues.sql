@@ -134,7 +134,7 @@ begin
     perform absurd.ensure_storage(p_queue_name, v_queue_no);
   end if;
   for v_relation in
-    select format('absurd.%I', d.prefix || '_' || p_queue_name) as name, d.columns,
+    select format('absurd.%I', d.prefix || '_' || p_queue_name) as name, d.prefix || '_' || p_queue_name as relname, d.columns,
            case when d.prefix in ('e', 'i') then 'absurd' else absurd.storage_schema(v_queue_no) end || '.' || d.source as source
     from (values
       ('t', 'reader_tasks', 'task_id, task_name, params, headers, retry_strategy, max_attempts, cancellation, enqueue_at,'
@@ -149,9 +149,10 @@ begin
     where d.prefix <> 'i' or v_queue_no < 0
   loop
     continue when to_regclass(v_relation.name) is not null;
-    -- Two sessions that repair one queue at once: the second waits here, and then finds the relation.
+    -- Two sessions that repair one queue at once: the second waits here, and then finds the relation. It looks into the catalog itself, because
+    -- what a session has cached of it may be older.
     perform pg_advisory_xact_lock(hashtext('absurd.ensure_queue_tables'), v_queue_no);
-    continue when to_regclass(v_relation.name) is not null;
+    continue when exists (select from pg_catalog.pg_class c where c.relnamespace = 'absurd'::regnamespace and c.relname = v_relation.relname);
     perform absurd.require_all_tenants('make a queue');
     execute format('create view %s as select %s from %s where queue_no = %s',
                    v_relation.name, v_relation.columns, v_relation.source, v_queue_no);
@@ -239,14 +240,13 @@ $$;
 -- drop_queue removes a queue with everything in it; an unknown name is no error. It drops whatever relations stand under the
 -- queue's names, and checks no name: what exists must be removable. Open tasks with relatives on other queues are cancelled first: their
 -- parents hear of it, and their children end. For that it waits for whoever has locked such a parent, or one of the queue's open tasks or events. A
--- partitioned queue whose tables others use without a gap for some seconds is not dropped: 55P03 (see take_table_locks).
+-- queue whose relations, or tables of its own, others use without a gap for some seconds is not dropped: 55P03 (see close_queue).
 create function absurd.drop_queue(p_queue_name text) returns void
 language plpgsql
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
   v_queue_no integer;
-  v_relation record;
 begin
   perform absurd.require_all_tenants('drop a queue');
   perform absurd.lock_partitioning(p_queue_name, q.queue_no) from absurd.queues q where q.queue_name = p_queue_name;
@@ -254,29 +254,20 @@ begin
   if not found then
     return;
   end if;
+  perform absurd.close_queue(p_queue_name, v_queue_no);
   if v_queue_no > 0 then
     -- In the order in which calls of the queue take them.
     perform from absurd.queues q where q.queue_no = v_queue_no for update;
     perform from absurd.events e where e.queue_no = v_queue_no order by e.tenant, e.event_name for update;
     perform from absurd.tasks t where t.queue_no = v_queue_no and t.state not in ('c', 'f', 'x') order by t.task_id for update;
     perform absurd.leave_relatives(v_queue_no, p_queue_name, absurd.current_time());
-  elsif to_regclass(absurd.partitioned_table(v_queue_no, 'waits')) is not null then
-    perform absurd.close_storage(p_queue_name, v_queue_no);
   end if;
   perform absurd.unschedule_jobs(absurd.cron_jobs_of(p_queue_name));
-  for v_relation in
-    select format('drop %s absurd.%I cascade', case c.relkind when 'v' then 'view' else 'table' end, c.relname) as command
-    from unnest(array['t', 'r', 'c', 'e', 'w', 'i']) with ordinality p (prefix, ord)
-    join pg_catalog.pg_class c on c.relname = left(p.prefix || '_' || p_queue_name, 63)
-      and c.relnamespace = 'absurd'::regnamespace and c.relkind in ('r', 'p', 'v')
-    order by p.ord
-  loop
-    execute v_relation.command;
-  end loop;
   if v_queue_no < 0 then
     perform absurd.drop_storage(p_queue_name, v_queue_no);
   end if;
-  delete from absurd.events where queue_no = v_queue_no;
+  -- An event that has come since, and that an emit holds which waits for another one, stays: nobody sees it any more.
+  delete from absurd.events d where d.ctid = any (array(select e.ctid from absurd.events e where e.queue_no = v_queue_no for update skip locked));
   delete from absurd.tasks where queue_no = v_queue_no;
   delete from absurd.runs where queue_no = v_queue_no;
   delete from absurd.ended where queue_no = v_queue_no;

@@ -49,23 +49,45 @@ begin
 end
 $$;
 
--- close_storage locks the tables of a partitioned queue that is about to be dropped, its row, and its events, which calls lock before they come
--- to the tables; and it tells the relatives of its tasks (see leave_relatives), for whose rows it waits two milliseconds at most.
-create function absurd.close_storage(p_queue_name text, p_number integer) returns void
+-- close_queue drops the relations that stand under a queue's names, which is the first step of dropping it. Of a partitioned queue it also locks
+-- what its calls come to: its views, its tables, its row and its events; and it tells the relatives of its tasks (see leave_relatives). It waits
+-- a tenth of a second for the first of all this, which nearly every call comes to first, and for the rest two milliseconds or not at all; it
+-- tries again as take_table_locks does.
+create function absurd.close_queue(p_queue_name text, p_number integer) returns void
 language plpgsql
 as $$
 declare
   v_timeout text := current_setting('lock_timeout');
-  v_wait    boolean := pg_current_xact_id_if_assigned() is null;
+  v_first   text := case when pg_current_xact_id_if_assigned() is null then '100ms' else '2ms' end;
+  v_lock    text;
 begin
   for v_try in 1 .. 40 loop
     begin
-      perform absurd.try_table_locks(array(
-        select 'only ' || absurd.partitioned_table(p_number, t.table_name) || ' in access exclusive mode' from absurd.partitioned_tables() t order by t.ord), v_wait);
-      perform from absurd.queues q where q.queue_no = p_number for update nowait;
-      perform from absurd.events e where e.queue_no = p_number for update nowait;
-      perform set_config('lock_timeout', '2ms', true);
-      perform absurd.leave_relatives(p_number, p_queue_name, absurd.current_time());
+      perform set_config('lock_timeout', v_first, true);
+      for v_lock in
+        -- A view cannot be locked without the tables that it shows, but for a change of it: here, one that changes nothing.
+        (select format('alter view %s owner to current_user', c.oid::regclass)
+         from pg_catalog.pg_class c
+         where p_number < 0 and c.relnamespace = to_regnamespace(absurd.storage_schema(p_number)) and c.relkind = 'v'
+         order by c.relname <> 'tasks', c.oid)
+        union all
+        (select format('drop %s absurd.%I cascade', case c.relkind when 'v' then 'view' else 'table' end, c.relname)
+         from unnest(array['t', 'r', 'c', 'e', 'w', 'i']) with ordinality p (prefix, ord)
+         join pg_catalog.pg_class c on c.relname = left(p.prefix || '_' || p_queue_name, 63)
+           and c.relnamespace = 'absurd'::regnamespace and c.relkind in ('r', 'p', 'v')
+         order by p.ord)
+      loop
+        execute v_lock;
+        perform set_config('lock_timeout', '2ms', true);
+      end loop;
+      if p_number < 0 and to_regclass(absurd.partitioned_table(p_number, 'waits')) is not null then
+        perform absurd.try_table_locks(array(
+          select 'only ' || absurd.partitioned_table(p_number, t.table_name) || ' in access exclusive mode' from absurd.partitioned_tables() t order by t.ord), false);
+        perform from absurd.queues q where q.queue_no = p_number for update nowait;
+        perform from absurd.events e where e.queue_no = p_number for update nowait;
+        perform set_config('lock_timeout', '2ms', true);
+        perform absurd.leave_relatives(p_number, p_queue_name, absurd.current_time());
+      end if;
       perform set_config('lock_timeout', v_timeout, true);
       return;
     exception when lock_not_available then  -- which also takes the setting back

@@ -17,7 +17,7 @@ import (
 
 // spanning are the functions that see rows of any queue, because they call a function with p_queue_no for each queue that they meet, or
 // take all storage of a queue away.
-var spanning = []string{"apply_rights", "cleanup_each", "close_storage", "count_workflow_tasks", "drop_detached_partition", "drop_queue", "emit_event", "queue_statistics", "repair_partitions", "retire_worker", "sweep"}
+var spanning = []string{"apply_rights", "cleanup_each", "close_queue", "count_workflow_tasks", "drop_detached_partition", "drop_queue", "emit_event", "queue_statistics", "repair_partitions", "retire_worker", "sweep"}
 
 // A function that touches the tables of which a partitioned queue has its own must know which queue it works for, and must be
 // written so that a door fits: see 0085_partitioned.sql.

@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -133,5 +136,66 @@ func TestCleanupWaitsForNoChangeOfItsQueue(t *testing.T) {
 	exec(t, pool, `set lock_timeout = '5s'; select absurd.cleanup_tasks('q', 0); reset lock_timeout`)
 	if left := one[int](t, pool, `select count(*)::int from absurd.tasks`); left > 0 {
 		t.Errorf("%d tasks are left", left)
+	}
+}
+
+// A queue that is dropped and made again while others work on it makes calls fail, because it is gone, but no two of them wait for each other.
+func TestQueueIsDroppedUnderLoad(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"unpartitioned", "partitioned"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			pool := newEngine(t)
+			create := fmt.Sprintf(`select absurd.create_queue('d', '%s')`, mode)
+			exec(t, pool, create)
+			deadlock := func(err error) bool {
+				var raised *pgconn.PgError
+				if !errors.As(err, &raised) || raised.Code != "40P01" {
+					return false
+				}
+				t.Log(raised.Detail, raised.Where)
+				return true
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			var all sync.WaitGroup
+			for n := range 8 {
+				all.Go(func() {
+					for i := n; ctx.Err() == nil; i++ {
+						call := []string{
+							`select absurd.spawn_task('d', 'work', '{}'), absurd.spawn_task('d', 'work', '{}', '{"idempotency_key": "k"}')`,
+							`select absurd.claim_task('d', 'w', 1, 3)`,
+							`select absurd.await_event('d', task_id, run_id, 's', 'e' || (1 + floor(random() * 5)), 1) from absurd.r_d where state = 'running' limit 1`,
+							`select absurd.emit_events('d', '{e1,e2,e3,e4,e5}', '{1,1,1,1,1}')`,
+							`select absurd.complete_run('d', run_id) from absurd.claim_task('d', 'w', 1, 1)`,
+							`select absurd.cleanup_tasks('d', 0)`,
+							`select absurd.sweep(100)`,
+						}[i%7]
+						if _, err := pool.Exec(ctx, call); deadlock(err) {
+							t.Errorf("%s: %v", call, err)
+							return
+						}
+					}
+				})
+			}
+			done := 0
+			for ctx.Err() == nil {
+				for _, call := range []string{`select absurd.drop_queue('d')`, create} {
+					if _, err := pool.Exec(t.Context(), call); deadlock(err) {
+						t.Errorf("%s: %v", call, err)
+					} else if err == nil {
+						done++
+					} else {
+						t.Logf("%s: %v", call, err)
+					}
+				}
+			}
+			all.Wait()
+			exec(t, pool, create)
+			exec(t, pool, `select absurd.spawn_task('d', 'work', '{}')`)
+			if done == 0 {
+				t.Error("it was never dropped")
+			}
+		})
 	}
 }
