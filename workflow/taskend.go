@@ -26,10 +26,8 @@ const askLimit = 10 * time.Second
 func (c *Client) awaitEnd(ctx context.Context, queue string, id TaskID, spawned time.Time) (*store.Outcome, error) {
 	noticed, ended, leave := c.listener.task(id)
 	defer leave()
-	if c.options.Tenant != "" || stepTenant(ctx) != "" {
-		ended = nil // the store says whether the tenant may see the task
-	}
-	watched := ended == nil
+	scoped := c.options.Tenant != "" || stepTenant(ctx) != "" // the store says whether the tenant may see the task
+	watched := scoped
 	patience := settle
 	if !watched && c.listener.works() {
 		patience = settleBeside
@@ -38,7 +36,9 @@ func (c *Client) awaitEnd(ctx context.Context, queue string, id TaskID, spawned 
 		if wait > 0 {
 			select {
 			case o := <-ended:
-				return o, nil
+				if !scoped {
+					return o, nil
+				}
 			case <-noticed:
 			case <-time.After(wait):
 				if !watched && c.listener.runs(id) {
