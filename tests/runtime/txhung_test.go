@@ -22,7 +22,7 @@ func TestTxStepHangsInItsRerun(t *testing.T) {
 	r.exec(`create function public.lose() returns trigger language plpgsql as $$
 		begin raise exception 'lost' using errcode = '40001'; end $$`)
 	r.exec(`create constraint trigger lose after insert on public.loses deferrable initially deferred for each row execute function public.lose()`)
-	step, flow, bound := booking(workflow.Attempts(1), workflow.Timeout(time.Second))
+	step, flow, bound := booking(workflow.Attempts(1), workflow.Timeout(3*time.Second)) // the first run needs some of it
 	var runs atomic.Int64
 	release := make(chan struct{})
 	defer close(release)
