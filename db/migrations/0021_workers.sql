@@ -139,7 +139,8 @@ end
 $$;
 
 -- take_back returns runs from their worker to the queue: pending again, same attempt, and a new token, so that
--- nothing written by the old holder can pass. p_lost counts a lost lease, and fails a task at its tenth.
+-- nothing written by the old holder can pass. p_lost counts a lost lease, and fails a task at its tenth in a row: one that has got further
+-- meanwhile is not what kills its workers.
 -- Answers how many went back and how many failed. p_rows: the addresses of the tasks, locked by the caller.
 create function absurd.take_back(p_queue_no integer, p_rows tid[], p_lost boolean, p_now timestamptz,
   out requeued integer, out poisoned integer)
@@ -152,12 +153,12 @@ declare
 begin
   with taken as (
     update absurd.tasks t
-    set state       = case when p_lost and t.lost_leases >= 9 then 'f' else 'p' end,
-        ended_at    = case when p_lost and t.lost_leases >= 9 then p_now end,
-        failure     = case when p_lost and t.lost_leases >= 9 then jsonb_build_object(
+    set state       = case when p_lost and t.lost_leases >= 9 and not absurd.got_further(t) then 'f' else 'p' end,
+        ended_at    = case when p_lost and t.lost_leases >= 9 and not absurd.got_further(t) then p_now end,
+        failure     = case when p_lost and t.lost_leases >= 9 and not absurd.got_further(t) then jsonb_build_object(
                         'name', '$LostLease',
                         'message', format('%s workers in a row lost their lease while they ran this task', t.lost_leases + 1)) end,
-        lost_leases = t.lost_leases + p_lost::integer,
+        lost_leases = case when p_lost and t.lost_leases > 0 and absurd.got_further(t) then 1 else t.lost_leases + p_lost::integer end,
         token       = t.token + 1,
         worker_id   = null
     where t.ctid = any (p_rows)
@@ -183,6 +184,19 @@ begin
   if requeued > 0 then
     perform absurd.notify_ready(p_queue_no);
   end if;
+end
+$$;
+
+-- got_further answers whether an outcome has been recorded of a task since its latest claim.
+create function absurd.got_further(p_task absurd.tasks) returns boolean
+language plpgsql stable
+set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_generic_plan
+as $$
+begin
+  return exists (
+    select from absurd.checkpoints c
+    where c.queue_no = p_task.queue_no and c.task_id = p_task.task_id and c.outcome <> 'n' and c.recorded_at >= p_task.started_at
+    offset 0);
 end
 $$;
 

@@ -43,7 +43,7 @@ func (e *engine) Claim(_ context.Context, limit int, done []int64) ([]store.Clai
 	for i, t := range tasks {
 		t.state, t.worker = store.Running, w.id
 		t.token++
-		t.started = earlier(t.started, now)
+		t.started, t.claimed = earlier(t.started, now), now
 		claimed[i] = store.Claimed{
 			ClaimNo: e.lastID, Task: t.id, Name: t.name, Token: t.token, Attempt: t.attempt, HasRecords: len(t.records) > 0,
 			FirstStarted: t.started, Claimed: now, Params: t.params, Headers: t.headers,

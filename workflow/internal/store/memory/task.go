@@ -23,6 +23,7 @@ type task struct {
 	maxDuration     time.Duration // 0: none
 	enqueued        time.Time
 	started         time.Time // the first claim
+	claimed         time.Time // the latest claim
 	revived         time.Time // the latest retry in place
 	endedAt         time.Time
 
@@ -209,7 +210,13 @@ func (s *Store) revive(t *task, now time.Time) {
 	s.tellRelatives(now, ended...)
 }
 
-// maxLostLeases is how many workers in a row may lose their lease over a task before it is taken for what kills them.
+// gotFurther reports whether an outcome has been recorded since the latest claim.
+func (t *task) gotFurther() bool {
+	return slices.ContainsFunc(t.records, func(r replay.Record) bool { return r.Outcome != replay.Pending && !r.Time.Before(t.claimed) })
+}
+
+// maxLostLeases is how many workers in a row may lose their lease over a task, which gets no further, before it is taken for what kills
+// them.
 const maxLostLeases = 10
 
 // takeBack returns a run from its worker to the queue: same attempt, new token. lost counts a lost lease. It reports whether the
@@ -218,6 +225,9 @@ func (s *Store) takeBack(t *task, lost bool, now time.Time) bool {
 	t.token++
 	t.worker, t.failure = 0, nil
 	if lost {
+		if t.gotFurther() {
+			t.lostLeases = 0 // it is not what kills its workers
+		}
 		t.lostLeases++
 	}
 	if lost && t.lostLeases >= maxLostLeases {

@@ -35,6 +35,7 @@ func cases() map[string]func(*suite) {
 		"a token proves one claim":                           tokens,
 		"a lease that has ended fences its worker":           leases,
 		"the tenth lost lease in a row fails the task":       poison,
+		"a task that gets further outlives its workers":      longLived,
 		"the first record of a name stays":                   firstRecord,
 		"records keep the order of their commit":             recordOrder,
 		"a retry removes failures and supersedes":            retries,
@@ -145,6 +146,25 @@ func poison(s *suite) {
 	if o.State != store.Failed || !strings.Contains(string(o.Failure), "$LostLease") {
 		s.Errorf("%s %s, want a task that has failed with $LostLease", o.State, o.Failure)
 	}
+}
+
+func longLived(s *suite) {
+	id := s.spawn("a", store.SpawnOptions{})
+	for n := range 25 {
+		_, e := s.worker()
+		claimed := s.claim(e, 1)
+		equal(s, "claimed", len(claimed), 1)
+		if n%9 == 8 {
+			r := step(fmt.Sprint("step ", n), 'v')
+			equal(s, "record", s.commit(e, claimed[0], store.Unit{Action: store.Record, Records: []replay.Record{r}}), store.OK)
+		}
+		r := step("pending", 'n') // is no outcome
+		equal(s, "attempt", s.commit(e, claimed[0], store.Unit{Action: store.Record, Records: []replay.Record{r}, Renews: true}), store.OK)
+		s.Clock.Advance(lease)
+		_, err := s.workers.Sweep(s.ctx, 100)
+		s.must(err)
+	}
+	equal(s, "state", s.state(id).State, store.Pending)
 }
 
 func firstRecord(s *suite) {
