@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -121,4 +123,19 @@ func TestRequestsFailAndWaitAlone(t *testing.T) {
 	}
 	close(free)
 	waits.Wait()
+}
+
+// A batch that gets no answer ends with an error that says so: its callers have set no deadline of their own.
+func TestBatchWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := &group[int, int]{size: func(int) int { return 1 }, send: func(ctx context.Context, _ []int, _ bool) ([]int, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}}
+		_, err := g.do(t.Context(), 1)
+		if err == nil || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no answer within 1m0s") {
+			t.Errorf("error %v", err)
+		}
+	})
 }
