@@ -314,7 +314,7 @@ func claiming() []pin {
 		{"13.21.history_costs_a_claim_nothing", func(s *session) {
 			s.exec("set absurd.fake_now = default")
 			s.exec("select absurd.spawn_task({q}, 'work', '{}') from generate_series(1, 3000)")
-			s.exec("select absurd.complete_run({q}, run_id) from absurd.claim_task({q}, 'w1', 30, 3000)")
+			s.exec("select absurd.complete_run({q}, run_id) from absurd.claim_task({q}, 'w1', 3000, 3000)")
 			s.exec("vacuum analyze absurd.tasks, absurd.ready, absurd.timers")
 			buffers := func() (n int) {
 				s.t.Helper()

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -18,7 +19,8 @@ import (
 // migrationHeads finds where a migration begins in the script of all.
 var migrationHeads = regexp.MustCompile(`(?m)^-- ([0-9]{4})_(\w+)\n\n`)
 
-// What a schema of every earlier number can hold is still there, and works, after an upgrade to the last.
+// What a schema of every earlier number can hold is still there, and works, after an upgrade to the last. On a version of PostgreSQL that is
+// asked for, beside all tests on the one that is installed, every fourth number shows whether upgrades work there.
 func TestUpgradeFromEveryNumber(t *testing.T) {
 	t.Parallel()
 	all, err := db.PlanAll()
@@ -29,7 +31,14 @@ func TestUpgradeFromEveryNumber(t *testing.T) {
 	if len(heads) < 25 {
 		t.Fatalf("the script has only %d migrations", len(heads))
 	}
+	every := 1
+	if os.Getenv("ABSURD_TEST_POSTGRES") != "" {
+		every = 4
+	}
 	for i, head := range heads[:len(heads)-1] {
+		if i%every != 0 {
+			continue
+		}
 		t.Run(all[head[2]:head[5]], func(t *testing.T) {
 			t.Parallel()
 			pool := newDatabase(t)
