@@ -121,11 +121,12 @@ func (e *engine) commit(t *task, u *store.Unit, now time.Time) store.Answer {
 	case store.Record:
 		return store.OK
 	case store.Watch:
-		news := t.kin == hasNews
-		if news {
+		news := due(t.sleep(u.Waits, micros(u.Due), now), now)
+		if t.kin == hasNews {
 			t.kin = hasChildren
+			news = true
 		}
-		if due(t.sleep(u.Waits, micros(u.Due), now), now) || news {
+		if news {
 			return store.News
 		}
 		return store.OK
@@ -212,7 +213,7 @@ func (t *task) sleep(waits []store.Wait, until, now time.Time) time.Time {
 		}
 		t.waits = append(t.waits, w)
 	}
-	if met || !due(sleep, now) && t.giveMessage(now) {
+	if met || !due(sleep, now) && t.kin != hasNews && t.giveMessage(now) { // a message is given to what nothing else wakes
 		until = now
 	}
 	if due(until, now) {

@@ -79,3 +79,16 @@ func messagesWait(s *suite) {
 	equal(s, "suspend", s.commit(s.engine, c, store.Unit{Action: store.Suspend, Waits: []store.Wait{receive("r2", "b", time.Time{})}}), store.OK)
 	equal(s, "records", s.records(c.Task), []string{"v w", "t r", "v r2"})
 }
+
+func messagesBesideChildren(s *suite) {
+	for _, action := range []store.Action{store.Suspend, store.Watch} {
+		parent, kids := s.family(2)
+		equal(s, "a child ends", s.commit(s.engine, kids[0], store.Unit{Action: store.Complete}), store.OK)
+		again := s.claim(s.engine, 1)[0]
+		equal(s, "the other one ends while the parent runs", s.commit(s.engine, kids[1], store.Unit{Action: store.Complete}), store.OK)
+		s.send(parent.Task, "a", "", `1`)
+		s.commit(s.engine, again, store.Unit{Action: action, Waits: []store.Wait{receive("r", "a", time.Time{})}})
+		equal(s, "records after "+string(action), s.records(parent.Task), []string{"v c0", "v c1"})
+		s.terminate(parent.Task)
+	}
+}

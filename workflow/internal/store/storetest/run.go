@@ -46,6 +46,7 @@ func cases() map[string]func(*suite) {
 		"a unique key is free when its task has ended":       uniqueKeys,
 		"notes replace those of the same name":               taskNotes,
 		"a message leaves what wakes for another reason":     messagesWait,
+		"a message leaves what a child's end wakes":          messagesBesideChildren,
 		"a policy cancels in time":                           policies,
 		"an idempotency key finds its task":                  keys,
 		"one bad unit writes nothing of the batch":           badData,
