@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -54,7 +56,38 @@ func guestRig(t *testing.T, pool *pgxpool.Pool, dsn string, o workflow.ClientOpt
 	o.Logger = log
 	r := &rig{T: t, pool: pool, dsn: dsn, client: workflow.NewClient(pool, o), log: log, ctx: ctx}
 	t.Cleanup(r.client.Close)
+	t.Cleanup(r.tellWhatIsLeft)
 	return r
+}
+
+// tellWhatIsLeft logs, for a test that has failed, what the database then had to do.
+func (r *rig) tellWhatIsLeft() {
+	if !r.Failed() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	for what, query := range map[string]string{
+		"open tasks": everywhere(`select task_id, queue_no, state, worker_id, token, attempt, started_at, available_at, has_records, has_waits, children, parent_id,
+			cancel_requested_at, lost_leases from absurd.tasks where state not in ('c', 'f', 'x') limit 20`),
+		"ready":   `select * from absurd.ready limit 20`,
+		"timers":  `select * from absurd.timers limit 20`,
+		"claims":  `select * from absurd.claims limit 20`,
+		"waits":   everywhere(`select * from absurd.waits limit 20`),
+		"workers": `select now(), w.* from absurd.workers w`,
+		"sessions": `select pid, state, wait_event_type, wait_event, pg_blocking_pids(pid), xact_start, left(query, 100) from pg_stat_activity
+			where datname = current_database() and state <> 'idle'`,
+	} {
+		rows, err := r.pool.Query(ctx, `select t::text from (`+query+`) t`)
+		if err == nil {
+			var found []string
+			found, err = pgx.CollectRows(rows, pgx.RowTo[string])
+			r.Logf("%s:\n%s", what, strings.Join(found, "\n"))
+		}
+		if err != nil {
+			r.Logf("%s: %v", what, err)
+		}
+	}
 }
 
 // worker is a worker in this process.
