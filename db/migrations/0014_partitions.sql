@@ -270,7 +270,6 @@ as $$
 declare
   v_table text;
 begin
-  perform absurd.join_workflow_runs(p_number);
   execute format('drop schema if exists %s cascade', absurd.storage_schema(p_number));
   for v_table in
     select c.relname from absurd.partitioned_tables() t

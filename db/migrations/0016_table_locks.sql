@@ -49,9 +49,10 @@ begin
 end
 $$;
 
--- close_queue drops the relations that stand under a queue's names, which is the first step of dropping it. Of a partitioned queue it also locks
--- what its calls come to: its views, its tables, its row and its events; and it tells the relatives of its tasks (see leave_relatives). It waits
--- a tenth of a second for the first of all this, which nearly every call comes to first, and for the rest two milliseconds or not at all; it
+-- close_queue drops the relations that stand under a queue's names, which is the first step of dropping it. A partitioned queue it also takes out
+-- of the view of all workflow runs, before it has locked anything else, because whoever reads or makes that view has it in hand when he comes
+-- to the queue; then it locks what the queue's calls come to: its views, its tables, its row and its events; and it tells the relatives of its
+-- tasks (see leave_relatives). It waits a tenth of a second for the first of all this, and for the rest two milliseconds or not at all; it
 -- tries again as take_table_locks does.
 create function absurd.close_queue(p_queue_name text, p_number integer) returns void
 language plpgsql
@@ -61,9 +62,16 @@ declare
   v_first   text := case when pg_current_xact_id_if_assigned() is null then '100ms' else '2ms' end;
   v_lock    text;
 begin
+  if p_number < 0 and pg_current_xact_id_if_assigned() is null then
+    perform absurd.lock_workflow_runs();
+  end if;
   for v_try in 1 .. 40 loop
     begin
       perform set_config('lock_timeout', v_first, true);
+      if p_number < 0 then
+        perform absurd.join_workflow_runs(p_number);
+        perform set_config('lock_timeout', '2ms', true);
+      end if;
       for v_lock in
         -- A view cannot be locked without the tables that it shows, but for a change of it: here, one that changes nothing.
         (select format('alter view %s owner to current_user', c.oid::regclass)

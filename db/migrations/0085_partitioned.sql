@@ -195,17 +195,21 @@ begin
 end
 $$;
 
+-- lock_workflow_runs lets one transaction at a time make the view workflow_runs. The queues must not change between the look at them and the
+-- end, and whoever makes the view locks the storage of all of them, which somebody who drops one must not wait for with the view in hand.
+create function absurd.lock_workflow_runs() returns void
+language sql
+as $$ select pg_advisory_xact_lock(hashtext('absurd.join_workflow_runs'), 0) $$;
+
 -- join_workflow_runs makes the view workflow_runs: all workflow runs of all storage, but for that of a queue that is about to be dropped. It
--- is made of as many parts as there are partitioned queues, so that a look-up by queue and id finds an index in each. One transaction at a time
--- does that: the parts must not change between the look at the queues and the end, and whoever makes the view locks the storage of all queues,
--- which somebody who drops one must not wait for with the view in hand.
+-- is made of as many parts as there are partitioned queues, so that a look-up by queue and id finds an index in each.
 create function absurd.join_workflow_runs(p_without integer default null) returns void
 language plpgsql
 as $$
 declare
   v_parts text;
 begin
-  perform pg_advisory_xact_lock(hashtext('absurd.join_workflow_runs'), 0);
+  perform absurd.lock_workflow_runs();
   select string_agg(format('select * from %s.stored_workflow_runs', s.schema) || case when s.queue_no < 0 then format(' where queue_no = %s', s.queue_no) else ' where queue_no > 0' end,
                     ' union all ' order by s.queue_no desc)
   into v_parts

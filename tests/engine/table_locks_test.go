@@ -199,3 +199,37 @@ func TestQueueIsDroppedUnderLoad(t *testing.T) {
 		})
 	}
 }
+
+// Partitioned queues are made and dropped side by side, while somebody lists the workflow runs of all queues: nobody's call is a deadlock's victim.
+func TestPartitionedQueuesComeAndGo(t *testing.T) {
+	t.Parallel()
+	pool := newEngine(t)
+	exec(t, pool, `do $$ begin execute format('alter database %I set deadlock_timeout = ''1ms''', current_database()); end $$`)
+	pool.Reset()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	var all sync.WaitGroup
+	call := func(sql string) {
+		if _, err := pool.Exec(t.Context(), sql); err != nil {
+			t.Errorf("%s: %v", sql, err)
+			if raised, ok := errors.AsType[*pgconn.PgError](err); ok {
+				t.Log(raised.Detail, raised.Where)
+			}
+			cancel()
+		}
+	}
+	for n := range 3 {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				call(fmt.Sprintf(`select absurd.create_queue('come%d', 'partitioned')`, n))
+				call(fmt.Sprintf(`select absurd.drop_queue('come%d')`, n))
+			}
+		})
+	}
+	all.Go(func() {
+		for ctx.Err() == nil {
+			call(`select * from absurd.workflow_runs`)
+		}
+	})
+	all.Wait()
+}
