@@ -11,6 +11,10 @@
 --
 -- Finished tasks are in none of them, which is why claiming does not slow down as history grows.
 --
+-- Where a table has a second index, it is partial, and its condition stands in the queries that it is for, even where every row meets it. The
+-- queue's number comes first in both, so to a planner that takes the table for empty they look the same: the statistics say so of a table that was
+-- analyzed while all its rows were dead, or not committed yet. A plan with the wrong one reads the whole queue, until somebody analyzes again.
+--
 -- Lock order, for every function: worker row; event rows by (queue, tenant, name); task rows by task id; then ready, timer,
 -- wait, checkpoint and claim rows. Claims, flushes and sweeps never wait for a row: they SKIP LOCKED. Nor does anybody wait for
 -- the rows of a task's relatives.
@@ -146,7 +150,7 @@ create table absurd.runs (
   failure_reason   jsonb,
   primary key (queue_no, run_id)
 );
-create index runs_by_task on absurd.runs (queue_no, task_id);
+create index runs_by_task on absurd.runs (queue_no, task_id) where attempt > 0;
 
 -- Runs that may start now. Claim deletes from it in index order and stops at its limit. tenant is null for tasks without one, so
 -- that they do not pay for the second index, by which workers find their tasks that may not take those of all tenants.
@@ -211,8 +215,7 @@ create table absurd.checkpoints (
   primary key (queue_no, task_id, checkpoint_name)
 );
 
--- Events. A null payload is a placeholder, emitted at the epoch: somebody waits, nothing was emitted yet. The indexes by age are partial so
--- that no look-up by name, whose plan a session may have made while the table was empty, can take one of them and read the whole queue.
+-- Events. A null payload is a placeholder, emitted at the epoch: somebody waits, nothing was emitted yet.
 create table absurd.events (
   queue_no   integer not null,
   tenant     text not null default '',
@@ -240,7 +243,7 @@ create table absurd.waits (
   place      integer not null default 0,  -- of a wait for a message: its place among those stored at the same moment
   primary key (queue_no, task_id, step_name)
 );
-create index waits_by_event on absurd.waits (queue_no, tenant, event_name);
+create index waits_by_event on absurd.waits (queue_no, tenant, event_name) where kind = 'e';
 
 -- Messages that no receive has got yet. message_no rises in the order in which they were sent to their task.
 create table absurd.messages (
@@ -282,7 +285,7 @@ create table absurd.idempotency_keys (
   fingerprint     bigint not null default 0,
   primary key (queue_no, tenant, scope, idempotency_key)
 );
-create index idempotency_keys_by_task on absurd.idempotency_keys (queue_no, task_id);
+create index idempotency_keys_by_task on absurd.idempotency_keys (queue_no, task_id) where task_id <> '00000000-0000-0000-0000-000000000000';
 
 -- Keys that are free again when their task has ended: of the tasks of a name with one key, at most one is open.
 create table absurd.unique_keys (
@@ -293,4 +296,4 @@ create table absurd.unique_keys (
   task_id    uuid not null,
   primary key (queue_no, tenant, task_name, unique_key)
 );
-create index unique_keys_by_task on absurd.unique_keys (queue_no, task_id);
+create index unique_keys_by_task on absurd.unique_keys (queue_no, task_id) where task_id <> '00000000-0000-0000-0000-000000000000';

@@ -110,12 +110,12 @@ begin
     return false;
   end if;
   delete from absurd.waits w where w.queue_no = p_queue_no and w.task_id = p_task_id;
-  delete from absurd.unique_keys k where k.queue_no = p_queue_no and k.task_id = p_task_id;
+  delete from absurd.unique_keys k where k.queue_no = p_queue_no and k.task_id = p_task_id and k.task_id <> '00000000-0000-0000-0000-000000000000';
   delete from absurd.messages m where m.queue_no = p_queue_no and m.task_id = p_task_id;
   delete from absurd.message_keys k where k.queue_no = p_queue_no and k.task_id = p_task_id;
   delete from absurd.checkpoints c where c.queue_no = p_queue_no and c.task_id = p_task_id;
-  delete from absurd.runs r where r.queue_no = p_queue_no and r.task_id = p_task_id;
-  delete from absurd.idempotency_keys k where k.queue_no = p_queue_no and k.task_id = p_task_id;
+  delete from absurd.runs r where r.queue_no = p_queue_no and r.task_id = p_task_id and r.attempt > 0;
+  delete from absurd.idempotency_keys k where k.queue_no = p_queue_no and k.task_id = p_task_id and k.task_id <> '00000000-0000-0000-0000-000000000000';
   perform absurd.forget_ended(t) from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = p_task_id and t.state <> 'c';
   delete from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = p_task_id;
   return true;
@@ -126,7 +126,7 @@ $$;
 -- Placeholders, which nobody has emitted, count as old, but stay while somebody waits.
 create function absurd.cleanup_events(p_queue_name text, p_ttl_seconds integer, p_limit integer default 1000) returns integer
 language plpgsql
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_sort = off
 as $$
 declare
   v_queue_no integer := absurd.require_queue(p_queue_name);
@@ -135,19 +135,16 @@ declare
   v_limit    integer := greatest(coalesce(p_limit, 1000), 0);
   v_deleted  integer;
 begin
-  with old as (
-    select e.tenant, e.event_name
+  delete from absurd.events d
+  where d.ctid = any (array(
+    select e.ctid
     from absurd.events e
     where e.queue_no = v_queue_no and e.emitted_at > 'epoch' and e.emitted_at < v_before
       and (v_allowed is null or e.tenant = any (v_allowed))
     order by e.emitted_at, e.event_name
     limit v_limit
-    for update skip locked
-  )
-  delete from absurd.events e using old
-  where e.queue_no = v_queue_no and e.tenant = old.tenant and e.event_name = old.event_name;
+    for update skip locked));
   get diagnostics v_deleted = row_count;
-
   return v_deleted + absurd.drop_placeholders(v_queue_no, v_limit - v_deleted);
 end
 $$;
@@ -158,30 +155,28 @@ language plpgsql
 as $$
 declare
   v_allowed text[] := absurd.session_tenants();
-  v_events  text[];
+  v_rows    tid[];
   v_tenants text[];
+  v_events  text[];
   v_deleted integer;
 begin
   -- Who waits holds, or has held, a share lock on the placeholder. So those that seem unwanted are locked first, and the waits are looked at
   -- again in a second statement, which sees every wait that was stored before the lock was given.
-  with placeholders as (
-    select e.tenant, e.event_name
+  select array_agg(p.row), array_agg(p.tenant), array_agg(p.event_name) into v_rows, v_tenants, v_events
+  from (
+    select e.ctid as row, e.tenant, e.event_name
     from absurd.events e
     where e.queue_no = p_queue_no and e.emitted_at = 'epoch' and e.payload is null
       and (v_allowed is null or e.tenant = any (v_allowed))
-      and not exists (select from absurd.waits w where w.queue_no = e.queue_no and w.tenant = e.tenant and w.event_name = e.event_name offset 0)
+      and not exists (select from absurd.waits w where w.queue_no = e.queue_no and w.tenant = e.tenant and w.event_name = e.event_name and w.kind = 'e' offset 0)
     limit p_limit
     for update skip locked
-  )
-  select array_agg(p.tenant), array_agg(p.event_name) into v_tenants, v_events from placeholders p;
-  with orphans as (
-    select o.tenant, o.event_name
-    from unnest(v_tenants, v_events) o (tenant, event_name)
-    where not exists (select from absurd.waits w where w.queue_no = p_queue_no and w.tenant = o.tenant and w.event_name = o.event_name offset 0)
-    limit p_limit
-  )
-  delete from absurd.events e using orphans o
-  where e.queue_no = p_queue_no and e.tenant = o.tenant and e.event_name = o.event_name;
+  ) p;
+  delete from absurd.events e
+  where e.ctid = any (array(
+    select o.row
+    from unnest(v_rows, v_tenants, v_events) o (row, tenant, event_name)
+    where not exists (select from absurd.waits w where w.queue_no = p_queue_no and w.tenant = o.tenant and w.event_name = o.event_name and w.kind = 'e' offset 0)));
   get diagnostics v_deleted = row_count;
   return v_deleted;
 end
@@ -205,7 +200,7 @@ $$;
 -- there. AB004 for an unknown queue.
 create function absurd.cleanup_old_events(p_queue text, p_ttl_seconds integer, p_limit integer default 1000) returns integer
 language plpgsql
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_sort = off set jit = off
 as $$
 declare
   v_queue_no integer := absurd.queue_number(p_queue);

@@ -237,7 +237,7 @@ begin
   cross join lateral (
     select w.task_id, w.step_name, w.tenant, w.event_name
     from absurd.waits w
-    where w.queue_no = p_queue_no and w.task_id = u.task_id and not w.registered and w.kind = 'e'
+    where w.queue_no = p_queue_no and w.task_id = u.task_id and not w.registered and w.kind <> 'm'
     offset 0
   ) w;
   if v_tasks is null then

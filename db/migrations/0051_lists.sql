@@ -167,7 +167,7 @@ create function absurd.list_events(p_queue text, p_prefix text default null, p_t
   p_emitted_to timestamptz default null, p_limit integer default 100, p_after text default null, p_examine integer default 10000)
 returns table (event_name text, tenant text, emitted_at timestamptz, payload jsonb, cursor text)
 language plpgsql
-set enable_seqscan = off set jit = off
+set enable_seqscan = off set enable_sort = off set jit = off -- events of one moment may be sorted, but not all of them
 as $$
 #variable_conflict use_column
 declare

@@ -22,7 +22,7 @@ create table absurd.runs_by_hand (
   completed_at  timestamptz,
   primary key (queue_no, run_id)
 );
-create index runs_by_hand_by_end on absurd.runs_by_hand (queue_no, completed_at);
+create index runs_by_hand_by_end on absurd.runs_by_hand (queue_no, completed_at) where completed_at is not null;
 
 create index tasks_by_root on absurd.tasks (root_queue_no, root_id) where root_id is not null;
 

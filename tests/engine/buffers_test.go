@@ -13,6 +13,7 @@ import (
 // name that no worker knows.
 func fill(tb testing.TB, pool *pgxpool.Pool, finished, sleeping, unknown int) {
 	tb.Helper()
+	storage := storageOf(tb, pool)
 	exec(tb, pool, `select absurd.add_task_names(queue_no, array['t', 'unknown']) from absurd.queues where queue_name = 'q'`)
 	for _, statement := range []struct {
 		sql   string
@@ -37,7 +38,7 @@ func fill(tb testing.TB, pool *pgxpool.Pool, finished, sleeping, unknown int) {
 			)
 			insert into absurd.ready (queue_no, name_no, priority, available_at, task_id) select queue_no, name_no, 0, available_at, task_id from pending`, unknown},
 	} {
-		exec(tb, pool, statement.sql, statement.count)
+		exec(tb, pool, ownTables.ReplaceAllString(statement.sql, storage+".$1"), statement.count)
 	}
 }
 
