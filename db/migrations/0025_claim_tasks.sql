@@ -6,6 +6,11 @@
 -- due, which wait for their timer. Only what is taken is locked: with several names, a look without locks first
 -- tells how many are to come from each. The ready row is locked before its task: where another claim has just
 -- taken it, the task, which is that worker's now, is not touched.
+--
+-- What has been taken stays at the beginning of the index until the next vacuum, and to walk past it costs more than the claim where hundreds of
+-- thousands of tasks wait. So a call that gets all of many tasks that it asked for leaves in its session how far it came, and for a tenth of a
+-- second the next ones go on from there, unless something of a higher priority has come. What is older and has come back meanwhile waits that long,
+-- behind what was ready with it. A call that does not find enough on from there looks from the beginning.
 create function absurd.take_ready(p_queue_no integer, p_name_nos integer[], p_limit integer, p_now timestamptz,
   out tasks tid[], out task_ids uuid[])
 language plpgsql
@@ -13,61 +18,127 @@ set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off se
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-  v_name_nos integer[] := p_name_nos;
-  v_counts   integer[] := array[p_limit];
+  v_name_nos integer[];
+  v_counts   integer[];
   v_ready    tid[];
+  v_came     record := absurd.came_to(p_queue_no, p_name_nos, p_limit, p_now);
+  v_last     record;
 begin
-  if cardinality(p_name_nos) > 1 then
-    select array_agg(c.name_no), array_agg(c.count) into v_name_nos, v_counts
-    from (
-      select f.name_no, count(*)::integer as count
+  loop
+    v_name_nos := p_name_nos;
+    v_counts := array[p_limit];
+    if cardinality(p_name_nos) > 1 then
+      select array_agg(c.name_no), array_agg(c.count) into v_name_nos, v_counts
       from (
-        select n.name_no
-        from unnest(p_name_nos) u(name_no)
-        cross join lateral (
-          select r.name_no, r.priority, r.available_at, r.task_id
-          from absurd.ready r
-          where r.queue_no = p_queue_no and r.name_no = u.name_no and r.available_at <= p_now
-          order by r.priority, r.available_at, r.task_id
+        select f.name_no, count(*)::integer as count
+        from (
+          select n.name_no
+          from unnest(p_name_nos) u(name_no)
+          cross join lateral (
+            select r.name_no, r.priority, r.available_at, r.task_id
+            from absurd.ready r
+            where r.queue_no = p_queue_no and r.name_no = u.name_no and r.available_at <= p_now
+              and (r.priority, r.available_at, r.task_id) > (v_came.priority, v_came.available_at, v_came.task_id)
+            order by r.priority, r.available_at, r.task_id
+            limit p_limit
+          ) n
+          -- Where there is no work, one look tells it, however many the names. It comes from the end, because what has been taken, and was
+          -- not vacuumed yet, is at the beginning.
+          where u.name_no <= (
+            select r.name_no from absurd.ready r
+            where r.queue_no = p_queue_no and r.name_no <= (select max(k.name_no) from unnest(p_name_nos) k(name_no))
+            order by r.queue_no desc, r.name_no desc
+            limit 1)
+          order by n.priority, n.available_at, n.task_id
           limit p_limit
-        ) n
-        -- Where there is no work, one look tells it, however many the names. It comes from the end, because what has been taken, and was
-        -- not vacuumed yet, is at the beginning.
-        where u.name_no <= (
-          select r.name_no from absurd.ready r
-          where r.queue_no = p_queue_no and r.name_no <= (select max(k.name_no) from unnest(p_name_nos) k(name_no))
-          order by r.queue_no desc, r.name_no desc
-          limit 1)
-        order by n.priority, n.available_at, n.task_id
-        limit p_limit
-      ) f
-      group by f.name_no
-    ) c;
-  end if;
+        ) f
+        group by f.name_no
+      ) c;
+    end if;
 
-  select array_agg(l.ready), array_agg(l.task), array_agg(l.task_id order by l.priority, l.available_at, l.task_id)
-  into v_ready, tasks, task_ids
-  from unnest(v_name_nos, v_counts) u(name_no, count)
-  cross join lateral (
-    select r.ready, t.row as task, r.priority, r.available_at, r.task_id
-    from (
-      select r.ctid as ready, r.priority, r.available_at, r.task_id
-      from absurd.ready r
-      where r.queue_no = p_queue_no and r.name_no = u.name_no and r.available_at <= p_now
-      order by r.priority, r.available_at, r.task_id
-      for update skip locked
-    ) r
+    select array_agg(l.ready), array_agg(l.task), array_agg(l.task_id order by l.priority, l.available_at, l.task_id)
+    into v_ready, tasks, task_ids
+    from unnest(v_name_nos, v_counts) u(name_no, count)
     cross join lateral (
-      select t.ctid as row
-      from absurd.tasks t
-      where t.queue_no = p_queue_no and t.task_id = r.task_id and t.state = 'p'
-        and (t.cancellation is null
-          or (absurd.policy_deadline(t.cancellation, t.enqueue_at, t.first_started_at, t.revived_at, p_now) <= p_now) is not true)
-      for no key update skip locked
-    ) t
-    limit u.count
-  ) l;
-  delete from absurd.ready r where r.ctid = any (v_ready);
+      select r.ready, t.row as task, r.priority, r.available_at, r.task_id
+      from (
+        select r.ctid as ready, r.priority, r.available_at, r.task_id
+        from absurd.ready r
+        where r.queue_no = p_queue_no and r.name_no = u.name_no and r.available_at <= p_now
+          and (r.priority, r.available_at, r.task_id) > (v_came.priority, v_came.available_at, v_came.task_id)
+        order by r.priority, r.available_at, r.task_id
+        for update skip locked
+      ) r
+      cross join lateral (
+        select t.ctid as row
+        from absurd.tasks t
+        where t.queue_no = p_queue_no and t.task_id = r.task_id and t.state = 'p'
+          and (t.cancellation is null
+            or (absurd.policy_deadline(t.cancellation, t.enqueue_at, t.first_started_at, t.revived_at, p_now) <= p_now) is not true)
+        for no key update skip locked
+      ) t
+      limit u.count
+    ) l;
+    exit when v_came.looked_at is null or cardinality(task_ids) >= p_limit;
+    v_came := absurd.from_the_beginning();
+  end loop;
+
+  with taken as (
+    delete from absurd.ready r where r.ctid = any (v_ready) returning r.priority, r.available_at, r.task_id
+  )
+  select * into v_last from taken k where k.task_id = task_ids[p_limit];
+  if found then
+    perform absurd.note_came_to(p_queue_no, p_name_nos, p_limit, coalesce(v_came.looked_at, p_now), v_last.priority, v_last.available_at, v_last.task_id);
+  end if;
+end
+$$;
+
+-- from_the_beginning is the key before that of every ready row.
+create function absurd.from_the_beginning(out looked_at timestamptz, out priority smallint, out available_at timestamptz, out task_id uuid)
+language sql immutable
+as $$ select null::timestamptz, '-32768'::smallint, '-infinity'::timestamptz, '00000000-0000-0000-0000-000000000000'::uuid $$;
+
+-- note_came_to leaves in the session the key of the last ready row that a claim has taken, when a claim has last looked from the beginning, and
+-- for what.
+create function absurd.note_came_to(p_queue_no integer, p_name_nos integer[], p_limit integer, p_looked_at timestamptz, p_priority smallint,
+  p_available_at timestamptz, p_task_id uuid) returns void
+language plpgsql
+as $$
+begin
+  if p_limit >= 32 then
+    perform set_config('absurd.came_to', jsonb_build_array(p_queue_no, p_name_nos, p_looked_at, p_priority, p_available_at, p_task_id)::text, false);
+  end if;
+end
+$$;
+
+-- came_to answers what note_came_to has left, if the same was looked for and it holds still, and else the beginning.
+create function absurd.came_to(p_queue_no integer, p_name_nos integer[], p_limit integer, p_now timestamptz,
+  out looked_at timestamptz, out priority smallint, out available_at timestamptz, out task_id uuid)
+language plpgsql
+as $$
+declare
+  v_note jsonb;
+begin
+  if p_limit >= 32 then
+    v_note := nullif(current_setting('absurd.came_to', true), '')::jsonb;
+    if (v_note ->> 0)::integer = p_queue_no and v_note -> 1 = to_jsonb(p_name_nos)
+      and (v_note ->> 2)::timestamptz between p_now - interval '100 ms' and p_now
+      and not exists (
+        select from unnest(p_name_nos) u(name_no)
+        cross join lateral (
+          select from absurd.ready r
+          where r.queue_no = p_queue_no and r.name_no = u.name_no and r.priority < (v_note ->> 3)::smallint and r.available_at <= p_now
+          limit 1
+        ) r)
+    then
+      looked_at := v_note ->> 2;
+      priority := v_note ->> 3;
+      available_at := v_note ->> 4;
+      task_id := v_note ->> 5;
+      return;
+    end if;
+  end if;
+  select * into looked_at, priority, available_at, task_id from absurd.from_the_beginning();
 end
 $$;
 
@@ -179,8 +250,8 @@ end
 $$;
 
 -- claim_tasks gives a worker at most p_limit runs of a queue that may start now, for the task names whose
--- numbers it gives (see join_queue), in the order (priority, available_at, task_id). Each gets the next token,
--- which every write of the run must carry. Before, it removes the worker's claims in p_done_claims (their tasks
+-- numbers it gives (see join_queue), in the order (priority, available_at, task_id); of one priority, what is
+-- older may come a tenth of a second late (see take_ready). Each gets the next token, which every write of the run must carry. Before, it removes the worker's claims in p_done_claims (their tasks
 -- have all left the worker) and moves due timers, at most p_limit of each kind. One row a run, in claim order;
 -- claim_no is the same for all runs of one call. has_records tells whether there is anything to load, cancel_requested
 -- whether the task was asked to end. AB008
