@@ -52,5 +52,5 @@ fuzz: ## fuzz directives, the lock and the codecs, FUZZTIME each (default 1m)
 	$(GO) test -run '^$$' -fuzz '^FuzzAppend$$' -fuzztime $(FUZZTIME) ./workflow/codec/internal/codectest
 
 .PHONY: bench
-bench: ## measure, a quarter of an hour; see docs/performance.md. make bench SCALE=0.3 is shorter
+bench: ## measure, twenty minutes; see docs/performance.md. make bench SCALE=0.3 is shorter
 	$(GO) run ./tests/bench -scale $(or $(SCALE),1)

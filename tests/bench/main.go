@@ -1,6 +1,6 @@
 // Command bench measures the engine and its peers on one private PostgreSQL, side by side. See docs/performance.md.
 //
-//	go run ./tests/bench                         everything, three times, into docs/performance.md
+//	go run ./tests/bench                         everything, five times, into docs/performance.md
 //	go run ./tests/bench -works W2,W3 -reps 1 -doc ''
 //	go run ./tests/bench -works W2-128 -systems absurdgen -reps 1 -doc '' -statements -profile cpu.out
 //
@@ -67,7 +67,7 @@ func flags() options {
 		o.settings[name] = value
 		return nil
 	})
-	flag.IntVar(&o.reps, "reps", 3, "how often to run each trial; medians are shown")
+	flag.IntVar(&o.reps, "reps", 5, "how often to run each trial; medians are shown")
 	flag.Float64Var(&o.scale, "scale", 1, "multiplies the number of tasks where it is not part of the work")
 	flag.StringVar(&o.dir, "dir", "", "where to keep the server's data while it runs; a real disk (default: the folder for temporary files)")
 	flag.StringVar(&o.doc, "doc", filepath.Join("docs", "performance.md"), "the page whose measured section is rewritten; empty for none")
