@@ -251,12 +251,12 @@ $$;
 
 -- claim_tasks gives a worker at most p_limit runs of a queue that may start now, for the task names whose
 -- numbers it gives (see join_queue), in the order (priority, available_at, task_id); of one priority, what is
--- older may come a tenth of a second late (see take_ready). Each gets the next token, which every write of the run must carry. Before, it removes the worker's claims in p_done_claims (their tasks
--- have all left the worker) and moves due timers, at most p_limit of each kind. One row a run, in claim order;
--- claim_no is the same for all runs of one call. has_records tells whether there is anything to load, cancel_requested
--- whether the task was asked to end. AB008
--- when the worker's lease has ended, AB004 for an unknown queue. Waits for no lock but that of a sweep or a
--- retirement on its own worker's row.
+-- older may come a tenth of a second late (see take_ready). Each gets the next token, which every write of the
+-- run must carry. Before, it removes the worker's claims in p_done_claims (their tasks have all left the worker)
+-- and moves due timers, at most p_limit of each kind. One row a run, in claim order; claim_no is the same for all
+-- runs of one call. has_records tells whether there is anything to load, cancel_requested whether the task was
+-- asked to end. AB008 when the worker's lease has ended, AB004 for an unknown queue. Waits for no lock but that of
+-- a sweep or a retirement on its own worker's row.
 create function absurd.claim_tasks(p_queue text, p_worker bigint, p_limit integer, p_name_nos integer[], p_done_claims bigint[])
 returns table (claim_no bigint, task_id uuid, name_no integer, token integer, attempt integer, generation integer, max_attempts integer,
   lost_leases integer, has_records boolean, enqueue_at timestamptz, first_started_at timestamptz, claimed_at timestamptz,
