@@ -14,6 +14,7 @@
 -- Where a table has a second index, it is partial, and its condition stands in the queries that it is for, even where every row meets it. The
 -- queue's number comes first in both, so to a planner that takes the table for empty they look the same: the statistics say so of a table that was
 -- analyzed while all its rows were dead, or not committed yet. A plan with the wrong one reads the whole queue, until somebody analyzes again.
+-- A condition that every row meets says "<>", of which a planner without statistics expects nearly all rows, and not ">", of which it expects a third.
 --
 -- Lock order, for every function: worker row; event rows by (queue, tenant, name); task rows by task id; then ready, timer,
 -- wait, checkpoint and claim rows. Claims, flushes and sweeps never wait for a row: they SKIP LOCKED. Nor does anybody wait for
@@ -150,7 +151,7 @@ create table absurd.runs (
   failure_reason   jsonb,
   primary key (queue_no, run_id)
 );
-create index runs_by_task on absurd.runs (queue_no, task_id) where attempt > 0;
+create index runs_by_task on absurd.runs (queue_no, task_id) where attempt <> 0;
 
 -- Runs that may start now. Claim deletes from it in index order and stops at its limit. tenant is null for tasks without one, so
 -- that they do not pay for the second index, by which workers find their tasks that may not take those of all tenants.

@@ -86,19 +86,19 @@ select r.queue_no, r.run_id, r.task_id, r.attempt, c.state, c.claimed_by, c.clai
        c.wake_event, c.event_payload, c.started_at, c.completed_at, c.failed_at, c.result, c.failure_reason, r.created_at
 from absurd.runs r
 join absurd.reader_current_runs c on c.queue_no = r.queue_no and c.task_id = r.task_id and (c.run_id = r.run_id) is true -- no reason to read runs in the order of their ids
-where r.state = 'p' and r.attempt > 0
+where r.state = 'p' and r.attempt <> 0
 union all
 select r.queue_no, r.run_id, r.task_id, r.attempt, absurd.state_word(r.state), r.claimed_by, r.claim_expires_at,
        coalesce(r.available_at, r.created_at), null::text, null::jsonb, r.started_at, null::timestamptz, r.failed_at, null::jsonb,
        r.failure_reason, r.created_at
 from absurd.runs r
-where r.state <> 'p' and r.attempt > 0 and ((select absurd.my_tenants()) is null or absurd.my_task(r.queue_no, r.task_id));
+where r.state <> 'p' and r.attempt <> 0 and ((select absurd.my_tenants()) is null or absurd.my_task(r.queue_no, r.task_id));
 
 create view absurd.reader_checkpoints with (security_barrier) as
 select c.queue_no, c.seq, c.attempt, c.outcome, c.task_id, c.checkpoint_name, c.state, case c.outcome when 'n' then 'pending' else 'committed' end as status,
        case c.attempt when 1 then c.task_id
          else (select r.run_id from absurd.runs r
-               where r.queue_no = c.queue_no and r.task_id = c.task_id and r.attempt = c.attempt and r.attempt > 0) end as owner_run_id,
+               where r.queue_no = c.queue_no and r.task_id = c.task_id and r.attempt = c.attempt and r.attempt <> 0) end as owner_run_id,
        c.recorded_at as updated_at
 from absurd.checkpoints c
 where (select absurd.my_tenants()) is null or absurd.my_task(c.queue_no, c.task_id);

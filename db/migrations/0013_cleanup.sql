@@ -114,7 +114,7 @@ begin
   delete from absurd.messages m where m.queue_no = p_queue_no and m.task_id = p_task_id;
   delete from absurd.message_keys k where k.queue_no = p_queue_no and k.task_id = p_task_id;
   delete from absurd.checkpoints c where c.queue_no = p_queue_no and c.task_id = p_task_id;
-  delete from absurd.runs r where r.queue_no = p_queue_no and r.task_id = p_task_id and r.attempt > 0;
+  delete from absurd.runs r where r.queue_no = p_queue_no and r.task_id = p_task_id and r.attempt <> 0;
   delete from absurd.idempotency_keys k where k.queue_no = p_queue_no and k.task_id = p_task_id and k.task_id <> '00000000-0000-0000-0000-000000000000';
   perform absurd.forget_ended(t) from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = p_task_id and t.state <> 'c';
   delete from absurd.tasks t where t.queue_no = p_queue_no and t.task_id = p_task_id;

@@ -8,7 +8,7 @@
 -- taken it, the task, which is that worker's now, is not touched.
 --
 -- What has been taken stays at the beginning of the index until the next vacuum, and to walk past it costs more than the claim where hundreds of
--- thousands of tasks wait. So a call that gets all of many tasks that it asked for leaves in its session how far it came, and for a tenth of a
+-- thousands of tasks wait. So a call that asks for sixteen or more, and gets them, leaves in its session how far it came, and for a tenth of a
 -- second the next ones go on from there, unless something of a higher priority has come. What is older and has come back meanwhile waits that long,
 -- behind what was ready with it. A call that does not find enough on from there looks from the beginning.
 create function absurd.take_ready(p_queue_no integer, p_name_nos integer[], p_limit integer, p_now timestamptz,
@@ -21,7 +21,7 @@ declare
   v_name_nos integer[];
   v_counts   integer[];
   v_ready    tid[];
-  v_came     record := absurd.came_to(p_queue_no, p_name_nos, p_limit, p_now);
+  v_came     record := absurd.came_to(p_queue_no, p_name_nos, p_now, p_limit >= 16);
   v_last     record;
 begin
   loop
@@ -80,65 +80,48 @@ begin
       limit u.count
     ) l;
     exit when v_came.looked_at is null or cardinality(task_ids) >= p_limit;
-    v_came := absurd.from_the_beginning();
+    v_came := absurd.came_to(p_queue_no, p_name_nos, p_now, false);
   end loop;
 
   with taken as (
     delete from absurd.ready r where r.ctid = any (v_ready) returning r.priority, r.available_at, r.task_id
   )
-  select * into v_last from taken k where k.task_id = task_ids[p_limit];
+  select * into v_last from taken k where k.task_id = task_ids[p_limit] and p_limit >= 16;
   if found then
-    perform absurd.note_came_to(p_queue_no, p_name_nos, p_limit, coalesce(v_came.looked_at, p_now), v_last.priority, v_last.available_at, v_last.task_id);
+    perform set_config('absurd.came_to', jsonb_build_array(p_queue_no, p_name_nos, coalesce(v_came.looked_at, p_now),
+      v_last.priority, v_last.available_at, v_last.task_id)::text, false);
   end if;
 end
 $$;
 
--- from_the_beginning is the key before that of every ready row.
-create function absurd.from_the_beginning(out looked_at timestamptz, out priority smallint, out available_at timestamptz, out task_id uuid)
-language sql immutable
-as $$ select null::timestamptz, '-32768'::smallint, '-infinity'::timestamptz, '00000000-0000-0000-0000-000000000000'::uuid $$;
-
--- note_came_to leaves in the session the key of the last ready row that a claim has taken, when a claim has last looked from the beginning, and
--- for what.
-create function absurd.note_came_to(p_queue_no integer, p_name_nos integer[], p_limit integer, p_looked_at timestamptz, p_priority smallint,
-  p_available_at timestamptz, p_task_id uuid) returns void
-language plpgsql
-as $$
-begin
-  if p_limit >= 32 then
-    perform set_config('absurd.came_to', jsonb_build_array(p_queue_no, p_name_nos, p_looked_at, p_priority, p_available_at, p_task_id)::text, false);
-  end if;
-end
-$$;
-
--- came_to answers what note_came_to has left, if the same was looked for and it holds still, and else the beginning.
-create function absurd.came_to(p_queue_no integer, p_name_nos integer[], p_limit integer, p_now timestamptz,
+-- came_to answers the key of the last ready row that a claim of this session has taken, and when one has last looked from the beginning, if
+-- p_wanted, and the claim was for the same and that holds still; else the key before that of every row, and no time.
+create function absurd.came_to(p_queue_no integer, p_name_nos integer[], p_now timestamptz, p_wanted boolean,
   out looked_at timestamptz, out priority smallint, out available_at timestamptz, out task_id uuid)
 language plpgsql
 as $$
 declare
-  v_note jsonb;
+  v_note jsonb := case when p_wanted then nullif(current_setting('absurd.came_to', true), '') end;
 begin
-  if p_limit >= 32 then
-    v_note := nullif(current_setting('absurd.came_to', true), '')::jsonb;
-    if (v_note ->> 0)::integer = p_queue_no and v_note -> 1 = to_jsonb(p_name_nos)
-      and (v_note ->> 2)::timestamptz between p_now - interval '100 ms' and p_now
-      and not exists (
-        select from unnest(p_name_nos) u(name_no)
-        cross join lateral (
-          select from absurd.ready r
-          where r.queue_no = p_queue_no and r.name_no = u.name_no and r.priority < (v_note ->> 3)::smallint and r.available_at <= p_now
-          limit 1
-        ) r)
-    then
-      looked_at := v_note ->> 2;
-      priority := v_note ->> 3;
-      available_at := v_note ->> 4;
-      task_id := v_note ->> 5;
-      return;
-    end if;
+  if (v_note ->> 0)::integer = p_queue_no and v_note -> 1 = to_jsonb(p_name_nos)
+    and (v_note ->> 2)::timestamptz between p_now - interval '100 ms' and p_now
+    and not exists (
+      select from unnest(p_name_nos) u(name_no)
+      cross join lateral (
+        select from absurd.ready r
+        where r.queue_no = p_queue_no and r.name_no = u.name_no and r.priority < (v_note ->> 3)::smallint and r.available_at <= p_now
+        limit 1
+      ) r)
+  then
+    looked_at := v_note ->> 2;
+    priority := v_note ->> 3;
+    available_at := v_note ->> 4;
+    task_id := v_note ->> 5;
+  else
+    priority := -32768;
+    available_at := '-infinity';
+    task_id := '00000000-0000-0000-0000-000000000000';
   end if;
-  select * into looked_at, priority, available_at, task_id from absurd.from_the_beginning();
 end
 $$;
 

@@ -28,7 +28,7 @@ begin
     select x.row
     from unnest(v_tasks) u(task_id)
     cross join lateral (
-      select r.ctid as row from absurd.runs r where r.queue_no = p_queue_no and r.task_id = u.task_id and r.attempt > 0 offset 0
+      select r.ctid as row from absurd.runs r where r.queue_no = p_queue_no and r.task_id = u.task_id and r.attempt <> 0 offset 0
     ) x));
   perform absurd.drop_waits(p_queue_no, v_tasks);
 

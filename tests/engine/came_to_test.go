@@ -85,7 +85,7 @@ func TestClaimsThatGoOnMissNothing(t *testing.T) {
 	older = spawn(1, 0)
 	at(1050)
 	equal(t, "right after", claim(40), tasks[78:118])
-	equal(t, "a few", claim(5), slices.Concat(older, tasks[118:122]))
+	equal(t, "a few, in the exact order", claim(5), slices.Concat(older, tasks[118:122]))
 	at(0)
 	older = spawn(1, 0)
 	at(1101)

@@ -22,7 +22,7 @@ var surface string
 func enlarge(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
 	storage := storageOf(t, pool)
-	fill(t, pool, 20_000, 5_000, 5_000)
+	fill(t, pool, 8_000, 3_000, 3_000)
 	for _, statement := range []string{
 		`update absurd.tasks set state = 'f', failure = '{"message": "no"}' where task_id in (select task_id from absurd.tasks where state = 'c' limit 3000)`,
 		`insert into absurd.ended select queue_no, state, ended_at, task_id from absurd.tasks where state = 'f' on conflict do nothing`,
@@ -33,13 +33,13 @@ func enlarge(t *testing.T, pool *pgxpool.Pool) {
 			from absurd.tasks where state = 's'`,
 		`update absurd.tasks set has_waits = true, has_records = true where state = 's'`,
 		`insert into absurd.events (queue_no, event_name, emitted_at, payload) select queue_no, 'old' || g, now() - g * interval '1 second', '1'
-			from absurd.queues, generate_series(1, 10000) g where queue_name = 'q'`,
+			from absurd.queues, generate_series(1, 5000) g where queue_name = 'q'`,
 		`insert into absurd.messages (queue_no, task_id, inbox_name, sent_at, payload) select queue_no, task_id, 'i', now(), '1' from absurd.tasks where state = 's'`,
 		`insert into absurd.message_keys select queue_no, task_id, 'i', 'k' from absurd.tasks where state = 's'`,
 		`insert into absurd.unique_keys (queue_no, task_name, unique_key, task_id) select queue_no, 't', task_id, task_id from absurd.tasks where state = 's'`,
 		`insert into absurd.idempotency_keys (queue_no, scope, idempotency_key, task_id) select queue_no, 't', task_id, task_id from absurd.tasks where state = 's'`,
 		`insert into absurd.runs_by_hand (queue_no, run_id, workflow_name, status, created_by, created_at)
-			select queue_no, gen_random_uuid(), 'h', 'pending', 'me', now() from absurd.queues, generate_series(1, 10000) where queue_name = 'q'`,
+			select queue_no, gen_random_uuid(), 'h', 'pending', 'me', now() from absurd.queues, generate_series(1, 5000) where queue_name = 'q'`,
 		`insert into absurd.timers (queue_no, kind, due_at, task_id) select queue_no, 'd', now() + interval '1 day', task_id from absurd.tasks where state = 's'`,
 		`update absurd.tasks set root_queue_no = queue_no, root_id = gen_random_uuid() where state = 'p'`,
 	} {
